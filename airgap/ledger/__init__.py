@@ -1,0 +1,1 @@
+"""WHAT HAPPENED: durable memory of heads, floors, loads and receipts."""

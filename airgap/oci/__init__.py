@@ -1,0 +1,1 @@
+"""WHAT travels: values without I/O."""
