@@ -10,9 +10,13 @@ import typer
 
 from airgap import __version__
 from airgap.cli import (
+    doctor,
     exporting,
     importing,
+    inspecting,
     log,
+    serving,
+    store,
     trust,
     verifying,
 )
@@ -31,7 +35,11 @@ app = typer.Typer(
 app.command("export")(exporting.export)
 app.command("verify")(verifying.verify)
 app.command("import")(importing.import_)
+app.command("inspect")(inspecting.inspect)
+app.command("serve")(serving.serve)
+app.command("doctor")(doctor.doctor)
 app.add_typer(trust.app, name="trust")
+app.add_typer(store.app, name="store")
 app.add_typer(log.app, name="log")
 
 
