@@ -31,7 +31,7 @@ class Spool:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - close() does it
-            max_size=_IN_MEMORY, dir=folder
+            max_size=_IN_MEMORY, dir=None if folder is None else str(folder)
         )
         self._places: dict[Digest, tuple[int, int]] = {}
         self._end = 0

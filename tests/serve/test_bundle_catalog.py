@@ -16,15 +16,8 @@ from airgap.oci.naming import NameMap, Naming
 from airgap.serve.bundle_catalog import BundleCatalog
 from airgap.serve.server import serve
 from airgap.trust.verdict import REQUIRED, Admission, Finding, Outcome, Verdict
-from tests.bundle.samples import (
-    SOURCE,
-    Recipe,
-    Shelf,
-    inventory,
-    noise,
-    omitted,
-    varied,
-)
+from tests.bundle.samples import Recipe, inventory, omitted, varied
+from tests.bundle.shelf import SOURCE, Shelf, noise
 from tests.serve.content import Client, running
 
 if TYPE_CHECKING:
@@ -188,8 +181,12 @@ def test_an_omitted_blob_is_404(tmp_path: Path) -> None:
     image = shelf.image(noise(2000))
     layer = shelf.read_manifest(image).layers[0]
     first = Link(sequence=1, inventory=Digest.of(b"the first bundle"))
-    second = inventory(
-        shelf.item(image), sequence=2, previous=first, base=first, omitted=omitted(layer)
+    second = replace(
+        inventory(shelf.item(image)),
+        sequence=2,
+        previous=first,
+        base=first,
+        omitted=omitted(layer),
     )
     recipe = Recipe(shelf, second)
     with open_bundle(recipe.pack(tmp_path / "bundle.tar")) as bundle:
