@@ -148,6 +148,8 @@ STORES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "docker": "airgap.stores.registry:open_registry",
         "oci": "airgap.stores.layout:open_layout",
+        "oci-archive": "airgap.stores.archive:open_oci_archive",
+        "docker-archive": "airgap.stores.archive:open_docker_archive",
     }
 )
 """Transport → opener(location, options). A new transport is one file and one line here.
