@@ -29,7 +29,16 @@ from typing import TYPE_CHECKING, Generic
 
 from securesystemslib.signer import SSlibKey
 from tuf.api.exceptions import LengthOrHashMismatchError
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, T, Targets, Timestamp
+from tuf.api.metadata import (
+    TOP_LEVEL_ROLE_NAMES,
+    Metadata,
+    MetaFile,
+    Root,
+    Snapshot,
+    T,
+    Targets,
+    Timestamp,
+)
 
 from airgap.errors import AirgapError, FormatError, IntegrityError, TrustRootError
 from airgap.trust.keys import identity
@@ -47,10 +56,11 @@ ExpiryJudge = Callable[[str, datetime], None]
 def strict_expiry(now: datetime) -> ExpiryJudge:
     """Return the judge of the specification: what has expired at `now` is refused, no tolerance."""
 
-    def judge(role: str, expires: datetime) -> None:
+    def judge(name: str, expires: datetime) -> None:
         if now >= expires:
+            role = _kind(name)
             raise TrustRootError(
-                f"{role} metadata expired {format_time(expires)}", reason=f"expired-{role}"
+                f"{name} metadata expired {format_time(expires)}", reason=f"expired-{role}"
             )
 
     return judge
@@ -186,7 +196,7 @@ class TrustedSet:
         self, data: bytes, role: str = Targets.type, delegator: str = Root.type
     ) -> Targets:
         """Take targets metadata, as `delegator` delegates it to `role`, fresh or from a cache."""
-        known = {Root.type: self.root, **self.targets}
+        known: dict[str, Root | Targets] = {Root.type: self.root, **self.targets}
         _require(self._snapshot_is_final and delegator in known, "these targets now")
         assert self.snapshot is not None  # noqa: S101 - for the type checker: it is final
         meta = self.snapshot.meta.get(f"{role}.json")
@@ -247,10 +257,16 @@ def _refuse_unsigned(
         )
 
 
-def _refuse_older(role: str, version: int, trusted: int) -> None:
+def _kind(name: str) -> str:
+    """Return the role that a reason code may name: a delegated role can have any name at all."""
+    return name if name in TOP_LEVEL_ROLE_NAMES else Targets.type
+
+
+def _refuse_older(name: str, version: int, trusted: int) -> None:
     if version < trusted:
+        role = _kind(name)
         raise TrustRootError(
-            f"{role} metadata is of version {version}, {trusted} was seen before",
+            f"{name} metadata is of version {version}, {trusted} was seen before",
             reason=f"rollback-{role}",
         )
 
