@@ -7,20 +7,35 @@ Steps (docs/loading.md; threat model, section 5):
 3. tags: each re-read before (it must be old or new), written, read back;
 4. the release record.
 
+Where a registry takes no index without all its platforms and one was chosen, that image gets the
+index's tag: the signed index names it, so it is what was admitted.
+
 A kill at any point leaves every tag on verified content, old or new; running again goes on.
 `load` takes an `Admission`, which only a verdict makes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from airgap.errors import IntegrityError, NotFoundError, RegistryCorruptError, StoreError
 from airgap.oci.reference import Reference
 from airgap.release_record import write_release
 from airgap.resolution import COSIGN_TAGS
-from airgap.stores.copy import CopyJob, CopyPlan, CopyReport, batched, copy, plan
+from airgap.stores.copy import (
+    SPARSE_REFUSED,
+    CopyJob,
+    CopyPlan,
+    CopyReport,
+    Substitute,
+    batched,
+    copy,
+    plan,
+    reads_back,
+)
+from airgap.stores.crew import work_through
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,16 +45,21 @@ if TYPE_CHECKING:
     from airgap.oci.naming import Naming
     from airgap.progress import Progress
     from airgap.stores import Destination, Store
+    from airgap.stores.copy import ReadBack
     from airgap.trust.verdict import Admission
 
 __all__ = ["Delivery", "TagChange", "load", "plan_load", "prepare"]
+
+_ASKING: Final = 8
+"""How many tags are asked about at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TagChange:
     """One tag at the destination: where, what it names now (None: nothing), what it will name.
 
-    `listed` tells names that people gave from those that stand for signatures.
+    `listed` tells names that people gave from those that stand for signatures. `through` is set
+    where `new` is an image that stands for the index that was asked for.
     """
 
     repository: str
@@ -48,6 +68,7 @@ class TagChange:
     old: Digest | None
     new: Digest
     listed: bool
+    through: Substitute | None = None
 
     @property
     def change(self) -> str:
@@ -55,6 +76,17 @@ class TagChange:
         if self.old is None:
             return "new"
         return "unchanged" if self.old == self.new else f"replaces {self.old}"
+
+    @property
+    def why(self) -> dict[str, str] | None:
+        """Why the name stands for another digest than the bundle says; None where it does not."""
+        if self.through is None:
+            return None
+        return {
+            "index": str(self.through.index),
+            "platform": self.through.platform,
+            "reason": SPARSE_REFUSED,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +104,22 @@ class Delivery:
         """The tags that people gave."""
         return tuple(tag for tag in self.tags if tag.listed)
 
+    @property
+    def reasons(self) -> dict[str, dict[str, str]]:
+        """Why names stand for another digest than the bundle says, where they do."""
+        return {tag.name: tag.why for tag in self.names if tag.why is not None}
+
+    def after(self, report: CopyReport) -> Delivery:
+        """Return the delivery as it is once what stands for refused indexes is known."""
+        found = {(each.repository, each.index): each for each in report.substitutes}
+        tags = (
+            replace(tag, new=through.child, through=through)
+            if (through := found.get((tag.repository, tag.new)))
+            else tag
+            for tag in self.tags
+        )
+        return replace(self, tags=tuple(tags))
+
 
 def prepare(bundle: Bundle, store: Store, *, title: str, naming: Naming) -> Delivery:
     """Return where everything in `bundle` goes; `title` is how people name the destination.
@@ -88,8 +136,10 @@ def prepare(bundle: Bundle, store: Store, *, title: str, naming: Naming) -> Deli
             if referrer.found in COSIGN_TAGS:
                 tag = f"{referrer.subject.tag_stem}.{referrer.found}"
                 wanted[places[item.source], tag] = (referrer.descriptor.digest, False)
-    tags = tuple(
-        TagChange(
+
+    def describe(item: tuple[tuple[str, str], tuple[Digest, bool]]) -> TagChange:
+        (repository, tag), (digest, listed) = item
+        return TagChange(
             repository=repository,
             tag=tag,
             name=f"{title}/{repository}:{tag}" if title else f"{repository}:{tag}",
@@ -97,8 +147,9 @@ def prepare(bundle: Bundle, store: Store, *, title: str, naming: Naming) -> Deli
             new=digest,
             listed=listed,
         )
-        for (repository, tag), (digest, listed) in sorted(wanted.items())
-    )
+
+    with ThreadPoolExecutor(_ASKING) as pool:
+        tags = tuple(pool.map(describe, sorted(wanted.items())))
     return Delivery(store=store, title=title, naming=naming, places=places, tags=tags)
 
 
@@ -113,9 +164,10 @@ def load(
     admission: Admission,
     *,
     threads: int,
+    read_back: ReadBack,
     progress: Progress,
 ) -> CopyReport:
-    """Load what `admission` admits; return what was written.
+    """Load what `admission` admits; return what was written. `read_back` is that of `copy`.
 
     Raises StoreError ``tag-race`` where somebody else moved a tag meanwhile; what `copy` raises.
     """
@@ -129,17 +181,23 @@ def load(
         bundle,
         _jobs(bundle, delivery),
         threads=threads,
+        read_back=read_back,
         progress=lambda total: progress.phase("load", total),
     )
+    delivery = delivery.after(report)
     places = [delivery.store.repository(place) for place in sorted({*delivery.places.values()})]
     with batched(places):
-        for change in delivery.tags:
-            _move_tag(bundle, delivery.store.repository(change.repository), change)
+        work_through(
+            lambda change: _move_tag(bundle, delivery.store.repository(change.repository), change),
+            delivery.tags,
+            threads,
+        )
     write_release(
         delivery.store.repository(delivery.naming.releases),
         bundle.inventory,
         bundle.inventory_digest,
         {change.name: change.new for change in delivery.names},
+        reasons=delivery.reasons,
     )
     return report
 
@@ -173,7 +231,7 @@ def _move_tag(bundle: Bundle, repository: Destination, change: TagChange) -> Non
         )
     if current != change.new:
         repository.write_manifest(bundle.read_manifest(bundle.resolve(str(change.new))), change.tag)
-        current = _current(repository, change.tag)
+        current = change.new if reads_back(repository) else _current(repository, change.tag)
     if current != change.new:
         raise RegistryCorruptError(
             f"{change.name} was set to {change.new} and reads {current}", reason="registry-corrupt"

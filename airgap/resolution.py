@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -156,10 +156,11 @@ def _choose(request: ImageRequest, source: Source, root: Manifest) -> tuple[Dige
         found = [_config_platform(source, root)]
         chosen: set[Digest] = set()
     else:
-        found = [child.platform for child in root.manifests]
+        images = [child for child in root.manifests if child.attested is None]
+        found = [child.platform for child in images]
         chosen = {
             child.digest
-            for child in root.manifests
+            for child in images
             if child.platform and any(child.platform.matches(want) for want in request.platforms)
         }
     for want in request.platforms:
@@ -171,13 +172,8 @@ def _choose(request: ImageRequest, source: Source, root: Manifest) -> tuple[Dige
             )
     if root.kind is not Kind.INDEX:
         return None
-    attestations = {
-        child.digest
-        for child in root.manifests
-        if child.annotations.get("vnd.docker.reference.type") == "attestation-manifest"
-        and child.annotations.get("vnd.docker.reference.digest")
-        in {str(digest) for digest in chosen}
-    }
+    named = {str(digest) for digest in chosen}
+    attestations = {child.digest for child in root.manifests if child.attested in named}
     return tuple(sorted(chosen | attestations))
 
 
@@ -215,35 +211,35 @@ class _Gathering:
     def collect(self, root: Root) -> tuple[Referrer, ...]:
         """Return all referrers in walk order: those of the root, of its children, then theirs."""
         found: dict[Digest, Referrer] = {}
-        queue = [manifest.digest for manifest in self._manifests(root)]
-        asked = set(queue)
-        for subject in queue:  # grows while it is walked
-            for referrer in self._ask(subject):
-                if referrer.descriptor.digest in found:
-                    continue
-                found[referrer.descriptor.digest] = referrer
-                if len(found) > _MAX_REFERRERS:
-                    raise FormatError(
-                        f"more than {_MAX_REFERRERS} referrers of {root.descriptor.digest}",
-                        reason="referrers-too-many",
-                    )
-                for manifest in self._take(referrer):
-                    if manifest.digest not in asked:
-                        asked.add(manifest.digest)
-                        queue.append(manifest.digest)
+        subjects = [manifest.digest for manifest in self._manifests(root)]
+        asked = set(subjects)
+        with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            while subjects:
+                fresh: list[Digest] = []
+                for referrer in chain.from_iterable(pool.map(self._ask, subjects)):
+                    if referrer.descriptor.digest in found:
+                        continue
+                    found[referrer.descriptor.digest] = referrer
+                    if len(found) > _MAX_REFERRERS:
+                        raise FormatError(
+                            f"more than {_MAX_REFERRERS} referrers of {root.descriptor.digest}",
+                            reason="referrers-too-many",
+                        )
+                    fresh += [manifest.digest for manifest in self._take(referrer)]
+                subjects = [digest for digest in dict.fromkeys(fresh) if digest not in asked]
+                asked.update(subjects)
         return tuple(found.values())
 
-    def _ask(self, subject: Digest) -> Iterator[Referrer]:
-        listed = sorted(
+    def _ask(self, subject: Digest) -> list[Referrer]:
+        """Return who refers to `subject`, by the registry's list and by the tags of cosign."""
+        found = sorted(
             self.source.referrers(subject), key=lambda referrer: referrer.descriptor.digest
         )
-        yield from listed
         for suffix in COSIGN_TAGS:
-            try:
+            with suppress(NotFoundError):
                 descriptor = self.source.resolve(f"{subject.tag_stem}.{suffix}")
-            except NotFoundError:
-                continue
-            yield Referrer(descriptor=descriptor, subject=subject, found=suffix)
+                found.append(Referrer(descriptor=descriptor, subject=subject, found=suffix))
+        return found
 
     def _take(self, referrer: Referrer) -> tuple[Manifest, ...]:
         """Fetch a referrer's manifests and small blobs into the spool; return its manifests."""
@@ -288,7 +284,8 @@ class _Gathering:
                 f"{self.source.name} names {descriptor.digest} "
                 f"({descriptor.platform or descriptor.media_type}) but does not have it",
                 reason=error.reason,
-                hint="Choose the platforms that are there (--platform), or complete the image.",
+                hint="Complete the image there, or leave out what is missing: choose platforms "
+                "(--platform), or do without signatures and SBOMs (--no-referrers).",
             ) from error
         self.spool.add(manifest.data)
         return manifest

@@ -3,7 +3,7 @@
 1. Blobs, a few at a time, big ones first: sent once, then mounted into the other repositories that
    need them, or sent there too. What a destination says it has is read back and hashed, and sent
    again where it is damaged.
-2. Manifests by digest, each after its children, each read back and compared.
+2. Manifests by digest, each after its children, each read back and compared; a few at a time.
 3. Referrers made findable, where what they refer to is written here.
 
 Tags are the importer's, last of all. A copy that was interrupted goes on by being run again: what
@@ -12,36 +12,47 @@ is there is skipped. An error or an interrupt stops the other threads at their n
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from airgap.stores.copy_blobs import BlobCopier, ReadBack
-from airgap.stores.copy_manifests import ManifestCopier
-from airgap.stores.copy_survey import BlobTask, CopyJob, survey
+from airgap.stores.copy_manifests import SPARSE_REFUSED, ManifestCopier, Substitute, reads_back
+from airgap.stores.copy_survey import BlobTask, CopyJob, survey, waves
+from airgap.stores.crew import work_through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from airgap.stores import Destination, Source
 
-__all__ = ["CopyJob", "CopyPlan", "CopyReport", "Phase", "ReadBack", "batched", "copy", "plan"]
+__all__ = [
+    "SPARSE_REFUSED",
+    "CopyJob",
+    "CopyPlan",
+    "CopyReport",
+    "Phase",
+    "ReadBack",
+    "Substitute",
+    "batched",
+    "copy",
+    "plan",
+    "reads_back",
+]
 
 Phase = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Opens a display for so many bytes; what it yields is told of each advance (negative when a
 transfer starts over), from several threads."""
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CopyReport:
     """What a copy did. Each blob and manifest counts once for each repository; sizes in bytes.
 
-    `blobs_repaired` of those written were there, damaged.
+    `blobs_repaired` of those written were there, damaged. `substitutes` stand for indexes that
+    were refused because not all their children travel.
     """
 
     blobs_written: int
@@ -51,6 +62,7 @@ class CopyReport:
     bytes_written: int
     manifests_written: int
     referrers_added: int
+    substitutes: tuple[Substitute, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +96,8 @@ def copy(
 
     `read_back` is ``existing`` or ``always`` (new blobs too); manifests always are. Raises the
     first error that any thread meets: StoreError ``sparse-index-refused`` where the destination
-    takes no index without all its children, RegistryCorruptError where it gives back other bytes
-    than it was given, ContentError where the source's are wrong.
+    takes no index without all its children and not exactly one was chosen, RegistryCorruptError
+    where it gives back other bytes than it was given, ContentError where the source's are wrong.
     """
     work = survey(source, jobs)
     stop = Event()
@@ -97,9 +109,11 @@ def copy(
         blobs = BlobCopier(
             source=source, jobs=work.jobs, read_back=read_back, advance=advance, stop=stop
         )
-        _run(blobs.run, work.blobs, threads, stop)
+        work_through(blobs.run, work.blobs, threads, stop)
         manifests = ManifestCopier(source=source, jobs=work.jobs, stop=stop)
-        _run(manifests.run, work.manifests, threads, stop)
+        for wave in waves(work.manifests):
+            work_through(manifests.run, wave, threads, stop)
+        work_through(manifests.announce, work.manifests, threads, stop)
     return CopyReport(
         blobs_written=blobs.tally.written,
         blobs_present=blobs.tally.present,
@@ -108,6 +122,7 @@ def copy(
         bytes_written=blobs.tally.bytes_written,
         manifests_written=sum(len(task.order) for task in work.manifests),
         referrers_added=manifests.referrers_added,
+        substitutes=tuple(manifests.substitutes),
     )
 
 
@@ -123,7 +138,7 @@ def plan(source: Source, jobs: Sequence[CopyJob], *, threads: int = 2) -> CopyPl
         with lock:
             (present if there else new).append(task.descriptor.size)
 
-    _run(ask, work.blobs, threads, Event())
+    work_through(ask, work.blobs, threads)
     return CopyPlan(
         blobs_new=len(new),
         bytes_new=sum(new),
@@ -150,24 +165,3 @@ def batched(destinations: Iterable[Destination]) -> Iterator[None]:
 
 def _ignore(_count: int) -> None:
     """Nobody is watching."""
-
-
-def _run(work: Callable[[_Item], None], items: Iterable[_Item], threads: int, stop: Event) -> None:
-    """Do `work` on each item, in order, in a few threads; raise the first error."""
-    waiting = deque(items)
-
-    def drain() -> None:
-        while not stop.is_set():
-            try:
-                item = waiting.popleft()
-            except IndexError:
-                return
-            work(item)
-
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="copy") as pool:
-        try:
-            for done in as_completed([pool.submit(drain) for _ in range(threads)]):
-                done.result()
-        except BaseException:
-            stop.set()
-            raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from airgap.errors import IntegrityError, NotFoundError, RegistryCorruptError
 from airgap.oci.descriptor import VerifyingReader
+from airgap.stores.file_range import FileBacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from airgap.oci.descriptor import Descriptor
     from airgap.stores import Destination, Source
     from airgap.stores.copy_survey import BlobTask, CopyJob
+    from airgap.stores.file_range import FileRange
 
 __all__ = ["BlobCopier", "BlobTally", "ReadBack", "StoppedError"]
 
@@ -101,7 +103,8 @@ class BlobCopier:
         try:
             with destination.open_blob(descriptor) as reader:
                 watched = _WatchedReader(reader, meter, self.stop)
-                while watched.read(_CHUNK):
+                buffer = memoryview(bytearray(min(_CHUNK, descriptor.size + 1)))
+                while watched.readinto(buffer):
                     pass
         except _DAMAGE:
             return False
@@ -137,12 +140,27 @@ class _WatchedReader(VerifyingReader):
         self._meter = meter
         self._stop_event = stop
 
+    @property
+    def file_range(self) -> FileRange | None:
+        """Where the content stands, verified, in an open file; sending it is watched too."""
+        found = self._reader.file_range if isinstance(self._reader, FileBacked) else None
+        return None if found is None else found.watched(self._proceed)
+
+    def _proceed(self, count: int) -> None:
+        if self._stop_event.is_set():
+            raise StoppedError
+        self._meter.add(count)
+
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes, all that is left if negative."""
         if size < 0:
             return b"".join(iter(lambda: self.read(_CHUNK), b""))
-        if self._stop_event.is_set():
-            raise StoppedError
         data = self._reader.read(size)
-        self._meter.add(len(data))
+        self._proceed(len(data))
         return data
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill `buffer` from its start and return how many bytes are in it; 0 is the end."""
+        count = self._reader.readinto(buffer)
+        self._proceed(count)
+        return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from airgap.oci.descriptor import Descriptor
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from airgap.oci.digest import Digest
     from airgap.stores import Destination, Source
 
-__all__ = ["BlobTask", "CopyJob", "ManifestTask", "Survey", "survey"]
+__all__ = ["BlobTask", "CopyJob", "ManifestTask", "Survey", "survey", "waves"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,19 +40,20 @@ class BlobTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManifestTask:
-    """The manifests of one repository: `order` has each after all that it names.
+    """The manifests of one repository, in `waves`: each names only what earlier waves have.
 
-    `sparse` are indexes some of whose children do not travel. `present` are all digests of `order`.
+    `sparse` are indexes some of whose children do not travel. `present` are all their digests.
     """
 
     job: int
-    order: tuple[Descriptor, ...]
+    waves: tuple[tuple[Descriptor, ...], ...]
     sparse: frozenset[Digest]
+    present: frozenset[Digest]
 
     @property
-    def present(self) -> frozenset[Digest]:
-        """The digests of all manifests that are written."""
-        return frozenset(descriptor.digest for descriptor in self.order)
+    def order(self) -> tuple[Descriptor, ...]:
+        """All manifests, each after all that it names."""
+        return tuple(descriptor for wave in self.waves for descriptor in wave)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,12 +90,33 @@ def survey(source: Source, jobs: Sequence[CopyJob]) -> Survey:
                 task = blobs.setdefault(plain.digest, BlobTask(descriptor=plain, jobs=[]))
                 if number not in task.jobs[-1:]:
                     task.jobs.append(number)
-        manifests.append(ManifestTask(job=number, order=nodes.in_order(), sparse=nodes.sparse()))
+        manifests.append(
+            ManifestTask(
+                job=number,
+                waves=nodes.in_waves(),
+                sparse=nodes.sparse(),
+                present=frozenset(nodes.descriptors),
+            )
+        )
     return Survey(
         jobs=merged,
         blobs=tuple(sorted(blobs.values(), key=lambda task: -task.descriptor.size)),
         manifests=tuple(manifests),
     )
+
+
+def waves(tasks: Sequence[ManifestTask]) -> Iterator[list[tuple[ManifestTask, Descriptor]]]:
+    """Yield the manifests of all `tasks` wave by wave: those of one may be written in any order.
+
+    The repositories take turns, as a lock of one of them holds up its own manifests only.
+    """
+    for number in range(max((len(task.waves) for task in tasks), default=0)):
+        here = [
+            [(task, descriptor) for descriptor in task.waves[number]]
+            for task in tasks
+            if number < len(task.waves)
+        ]
+        yield [item for turn in zip_longest(*here) for item in turn if item is not None]
 
 
 def _merge(jobs: Sequence[CopyJob]) -> Iterator[CopyJob]:
@@ -133,18 +156,22 @@ class _Nodes:
             if any(child not in self.descriptors for child in children)
         )
 
-    def in_order(self) -> tuple[Descriptor, ...]:
-        """Return each manifest after its children.
+    def in_waves(self) -> tuple[tuple[Descriptor, ...], ...]:
+        """Return the manifests in waves, each after its children's.
 
         To reverse the walk is not enough: a child of two indexes is met once, under the first.
         """
-        order: dict[Digest, Descriptor] = {}
+        levels: dict[Digest, int] = {}
         stack = list(reversed(self.descriptors))
         while stack:
             digest = stack[-1]
-            first = [c for c in self.children[digest] if c in self.descriptors and c not in order]
+            children = [child for child in self.children[digest] if child in self.descriptors]
+            first = [child for child in children if child not in levels]
             if first:  # a digest cannot lead to itself, so this ends
                 stack.extend(reversed(first))
             else:
-                order.setdefault(stack.pop(), self.descriptors[digest])
-        return tuple(order.values())
+                levels[stack.pop()] = 1 + max((levels[child] for child in children), default=-1)
+        waves: list[list[Descriptor]] = [[] for _ in range(max(levels.values(), default=-1) + 1)]
+        for digest, level in levels.items():
+            waves[level].append(self.descriptors[digest])
+        return tuple(tuple(wave) for wave in waves)

@@ -62,10 +62,7 @@ def ingest_blob(root: Path, descriptor: Descriptor, stream: ByteStream) -> None:
     A stream that verifies this very descriptor by itself is not hashed a second time. Raises
     IntegrityError where the bytes differ and StoreError where the disk fails; then nothing stays.
     """
-    reader = stream
-    if not (isinstance(stream, VerifyingReader) and stream.descriptor.digest == descriptor.digest
-            and stream.descriptor.size == descriptor.size):  # fmt: skip
-        reader = VerifyingReader(stream, descriptor)
+    reader = VerifyingReader.of(stream, descriptor)
     what = f"cannot store {descriptor.digest} in {root}"
     with _new_file(root / INGEST, what) as (file, path):
         # Only our own file is touched inside `_disk`: an OSError of the source stays what it is.

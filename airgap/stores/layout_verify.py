@@ -93,6 +93,10 @@ def _hash(path: Path, what: str, progress: Callable[[int], None] | None) -> tupl
 
 def _follow(store: LayoutStore, sizes: dict[Digest, int], known: set[Digest]) -> Iterator[Problem]:
     """Yield what the index leads to and is not sound; `known` has been told already."""
+    if (store.root / "oci-layout").exists() and not (store.root / "index.json").exists():
+        # oci-layout is the last file of a layout that is made: this one has lost every name.
+        yield Problem(what="index.json", reason="index-missing", sentence="index.json is not there")
+        return
     try:
         entries = store.index().entries
     except AirgapError as error:

@@ -19,7 +19,7 @@ import re
 import threading
 from typing import TYPE_CHECKING, Final
 
-from airgap.errors import UsageError
+from airgap.errors import StoreError, UsageError
 from airgap.oci.reference import DOCKER_HUB, is_repository
 from airgap.stores import registry_blobs, registry_paging, registry_probe, registry_upload
 from airgap.stores.registry_client import Client
@@ -76,6 +76,8 @@ class RegistryStore:
         self._foreign: set[str] = set()
         self._repositories: dict[str, RegistryRepository] = {}
         self._lock = threading.Lock()
+        self._probing = threading.Lock()
+        self._refused: bool | None = None
 
     @property
     def foreign_realms(self) -> frozenset[str]:
@@ -91,8 +93,21 @@ class RegistryStore:
         with self._lock:
             if name not in self._repositories:
                 client = Client(self._connection, name, self._foreign)
-                self._repositories[name] = RegistryRepository(client)
+                self._repositories[name] = RegistryRepository(client, self._refuses_wrong)
             return self._repositories[name]
+
+    def _refuses_wrong(self, client: Client) -> bool:
+        """Tell whether the registry was seen to refuse a wrong digest since this was opened.
+
+        The first repository that asks is where it is tried.
+        """
+        with self._probing:
+            if self._refused is None:
+                try:
+                    self._refused = registry_probe.refuses_wrong_digest(client)
+                except StoreError:  # no answer is no proof: what is sent is hashed
+                    self._refused = False
+            return self._refused
 
     def probe(self, repository: str, *, write: bool = False) -> RegistryFacts:
         """Return what the registry can do, seen from `repository`; `write` tries an upload too."""
@@ -100,20 +115,26 @@ class RegistryStore:
 
     def close(self) -> None:
         """Close all connections."""
-        self._connection.session.close()
+        self._connection.close()
 
 
 class RegistryRepository:
     """One repository of a registry; see the protocols `Source` and `Destination`."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, refuses_wrong: Callable[[Client], bool]) -> None:
         self._client = client
         self._manifests = Manifests(client)
         self._referrers = Referrers(client, self._manifests)
+        self._refuses_wrong = refuses_wrong
 
     @property
     def name(self) -> str:
         return self._client.name
+
+    @property
+    def reads_back(self) -> bool:
+        """Whether `write_manifest` returns only after it has read back what it wrote: it does."""
+        return True
 
     def resolve(self, target: str) -> Descriptor:
         return self._manifests.resolve(target)
@@ -139,7 +160,9 @@ class RegistryRepository:
     def write_blob(
         self, descriptor: Descriptor, opener: Callable[[], AbstractContextManager[ByteStream]]
     ) -> None:
-        registry_upload.write_blob(self._client, descriptor, opener)
+        registry_upload.write_blob(
+            self._client, descriptor, opener, lambda: self._refuses_wrong(self._client)
+        )
 
     def write_manifest(self, manifest: Manifest, tag: str | None = None) -> None:
         self._manifests.write(manifest, tag)

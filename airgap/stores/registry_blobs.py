@@ -7,18 +7,18 @@ together is for the digest to say. One that no longer moves is cut and counts as
 from __future__ import annotations
 
 import re
-import threading
 import time
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from airgap.errors import IntegrityError, NotFoundError, RegistryCorruptError
 from airgap.oci.descriptor import VerifyingReader
 from airgap.stores.registry_http import TRANSPORT_ERRORS
 from airgap.stores.registry_manifests import ALTERED
+from airgap.stores.registry_pool import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import requests
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from airgap.stores.registry_client import Client
 
 __all__ = ["has_blob", "open_blob"]
+
+_Piece = TypeVar("_Piece")
 
 _RANGE: Final = re.compile(r"bytes ([0-9]{1,16})-[0-9]{1,16}/(\*|[0-9]{1,16})", re.ASCII)
 _PROGRESS: Final = 1 << 20
@@ -44,7 +46,7 @@ def has_blob(client: Client, descriptor: Descriptor) -> bool:
 @contextmanager
 def open_blob(client: Client, descriptor: Descriptor) -> Iterator[VerifyingReader]:
     """Open a blob; raises NotFoundError where the registry has none."""
-    with closing(_Stream(client, descriptor)) as stream:
+    with closing(_Stream(client, descriptor)) as stream, client.connection.guard.watching(stream):
         yield _Reader(stream, descriptor, f"blob {descriptor.digest} of {client.name}", client)
 
 
@@ -58,6 +60,12 @@ class _Reader(VerifyingReader):
     def read(self, size: int = -1, /) -> bytes:
         try:
             return super().read(size)
+        except IntegrityError as error:
+            raise _altered(error.message, error.reason, self._side) from error
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        try:
+            return super().readinto(buffer)
         except IntegrityError as error:
             raise _altered(error.message, error.reason, self._side) from error
 
@@ -81,41 +89,46 @@ class _Stream:
         self._offset = 0
         self._failures = 0
         self._failed_at = 0
-        self._reading_since: float | None = None
+        self.waiting_since: float | None = None
         self._response = self._open()
-        self._closed = threading.Event()
-        seconds = 2 * client.connection.options.timeout[1]
-        threading.Thread(
-            target=self._watch, args=[seconds], name="stall guard", daemon=True
-        ).start()
 
     def read(self, size: int = -1, /) -> bytes:
+        return self._receive(
+            lambda: self._response.raw.read(
+                size if 0 <= size < _PIECE else _PIECE, decode_content=False
+            ),
+            len,
+        )
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        return self._receive(lambda: fill(self._response, buffer[:_PIECE]), int)
+
+    def _receive(self, piece: Callable[[], _Piece], length: Callable[[_Piece], int]) -> _Piece:
+        """Return the next piece, from another connection where this one breaks."""
         while True:
+            self.waiting_since = time.monotonic()
             try:
-                data = self._read_piece(size if 0 <= size < _PIECE else _PIECE)
+                data = piece()
             except TRANSPORT_ERRORS as error:
                 self._resume(error)
             else:
-                self._offset += len(data)
+                self._offset += length(data)
                 return data
-
-    def _read_piece(self, size: int) -> bytes:
-        self._reading_since = time.monotonic()
-        try:
-            data: bytes = self._response.raw.read(size, decode_content=False)
-        finally:
-            self._reading_since = None
-        return data
+            finally:
+                self.waiting_since = None
 
     def close(self) -> None:
-        self._closed.set()
         self._response.close()
+
+    def cut(self) -> None:
+        with suppress(ValueError, RuntimeError):  # it has ended by itself meanwhile
+            self._response.raw.shutdown()
 
     def _resume(self, error: Exception) -> None:
         connection = self._client.connection
         what = f"blob {self._descriptor.digest} of {self._client.repository}"
         failure, transient = connection.translate(error, f"reading {what}")
-        self._response.close()
+        self._response.raw.close()  # what is left of it is not worth waiting for
         if self._offset - self._failed_at >= _PROGRESS:
             self._failures = 0
         self._failed_at = self._offset
@@ -175,14 +188,6 @@ class _Stream:
             except TRANSPORT_ERRORS as error:
                 raise self._client.connection.translate(error, "resuming a blob")[0] from error
             left = left - len(data) if data else 0
-
-    def _watch(self, seconds: float) -> None:
-        """Cut a connection that drips: the read timeout sees only one that is silent."""
-        while not self._closed.wait(seconds / 4):
-            since = self._reading_since
-            if since is not None and time.monotonic() - since > seconds:
-                with suppress(ValueError, RuntimeError):  # it has ended by itself meanwhile
-                    self._response.raw.shutdown()
 
 
 def _length(response: requests.Response) -> int | None:

@@ -57,11 +57,13 @@ class Client:
     """How one repository is spoken to. Safe to share between threads.
 
     `foreign` collects the realms on other hosts that tokens were asked from, for the store.
+    `keeps_blobs` is whether a blob that was sent here was seen to be there.
     """
 
     def __init__(self, connection: Connection, repository: str, foreign: set[str]) -> None:
         self.connection = connection
         self.repository = repository
+        self.keeps_blobs = False
         self._foreign = foreign
         self._lock = threading.Lock()
         self._doors: dict[str, Registry] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ import requests
 import urllib3
 
 from airgap.errors import AirgapError, StoreError
+from airgap.stores.registry_guard import StallGuard
 from airgap.stores.registry_session import Session
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ TRANSPORT_ERRORS: Final = (
 _TRANSIENT: Final = frozenset({429, 502, 503, 504})
 _ERROR_LIMIT: Final = 64 << 10
 _BODY_SECONDS: Final = 300.0
+_OWN_PATH: Final = re.compile(r"/[A-Za-z0-9][A-Za-z0-9/._~:?&=%+-]*", re.ASCII)
+"""A path that stays as it is when it is joined to the registry's own address."""
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 
 
@@ -76,7 +80,8 @@ def _retry_after(response: requests.Response) -> float | None:
 class Connection:
     """A registry as it is reached: its names, its session, and how its answers are read.
 
-    `host` is the name in references, `api` the host that answers for it.
+    `host` is the name in references, `api` the host that answers for it. `lacks_referrers` is
+    whether it was seen to have no endpoint for referrers.
     """
 
     def __init__(self, host: str, api: str, options: StoreOptions, patience: Patience) -> None:
@@ -87,7 +92,14 @@ class Connection:
         self.scheme = "http" if host in options.insecure_http else "https"
         self.origin = f"{self.scheme}://{api}"
         self.label = f"{options.side} {host}"
+        self.lacks_referrers = False
         self.session = Session(options, self.origin)
+        self.guard = StallGuard(2 * options.timeout[1])
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.guard.close()
+        self.session.close()
 
     def patiently(self, what: str, call: Callable[[], requests.Response]) -> requests.Response:
         """Return what `call` answers, tried again while the failure is transient."""
@@ -198,6 +210,8 @@ class Connection:
 
     def url(self, reference: str, base: str | None = None) -> str:
         """Return the URL that `reference` means, seen from `base`; refuse one with user or junk."""
+        if base is None and _OWN_PATH.fullmatch(reference):
+            return self.origin + reference
         try:
             url = urljoin(base or self.origin, reference)
             parts = urlsplit(url)

@@ -59,20 +59,27 @@ class Referrers:
 
     def _by_api(self, digest: Digest) -> tuple[Descriptor, ...] | None:
         """Return what the API lists, or None where the registry has no API."""
+        connection = self._client.connection
+        if connection.lacks_referrers:
+            return None
         descriptors: list[Descriptor] = []
         path = self._client.path("referrers", str(digest))
         for response, body in pages(self._client, path, accept=OCI_INDEX):
             if response.status_code == 404:
+                # An error of the API is JSON. Another 404 says that there is no such endpoint, for
+                # no repository; only that is remembered.
+                kind = response.headers.get("Content-Type", "application/json")
+                connection.lacks_referrers = "json" not in kind.lower()
                 return None
             try:
                 index = Manifest.parse(body, OCI_INDEX, f"referrers of {digest}")
             except AirgapError as error:
-                raise self._client.connection.error(
+                raise connection.error(
                     f"its answer cannot be read: {error.message}", reason="referrers-invalid"
                 ) from error
             descriptors += index.manifests
             if len(descriptors) > _MAX_REFERRERS:
-                raise self._client.connection.error(
+                raise connection.error(
                     f"{digest} has more than {_MAX_REFERRERS} referrers",
                     reason="referrers-too-many",
                 )

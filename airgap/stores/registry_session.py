@@ -7,24 +7,30 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import certifi
 import requests
-from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from airgap.errors import UsageError
+from airgap.stores.registry_pool import Adapter
 from airgap.stores.registry_proxy import Proxies
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airgap.stores import StoreOptions
 
 __all__ = ["Session"]
 
-_POOLED_HOSTS = 8
-_CONNECTIONS = 8
+_PLAIN_URL: Final = re.compile(
+    r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?(/[A-Za-z0-9/._~:?&=%+@,;!$()-]*)"
+)
+"""A URL that stands on the wire as it stands here. Any other is left to requests to prepare."""
 
 
 class Session(requests.Session):
@@ -36,53 +42,67 @@ class Session(requests.Session):
 
     def __init__(self, options: StoreOptions, origin: str) -> None:
         super().__init__()
+        self._origin = f"{origin}/"
         self.trust_env = False  # neither .netrc nor proxies nor REQUESTS_CA_BUNDLE
-        self.headers["Accept-Encoding"] = "identity"
-        self.headers["User-Agent"] = "airgap"
+        self._own = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "airgap"}
+        self.headers.update(self._own)
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._proxies = Proxies.of(options)
         self._timeout = options.timeout
-        self.mount("https://", _Adapter(_tls(options)))
+        shared = Adapter(_tls(options))
+        self.mount("https://", shared)
+        self.mount("http://", shared)
         if options.client_certificate is not None:
-            self.mount(f"{origin}/", _Adapter(_with_certificate(_tls(options), options)))
+            self.mount(self._origin, Adapter(_with_certificate(_tls(options), options)))
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        data: Any = None,  # noqa: ANN401 - bytes, a file-like object or a `FileBody`
+        headers: Mapping[str, str] | None = None,
+        **others: Any,  # noqa: ANN401 - requests' own
+    ) -> requests.Response:
+        """Send one request, once. See the module for what is decided here and not by the caller.
+
+        requests prepares and sends for everybody: that is more work than a small answer is for
+        the registry. What is left out here, cookies and hooks and parameters, is never used.
+        """
+        plain = _PLAIN_URL.fullmatch(url)
+        form = isinstance(data, list) or others.get("params")
+        if plain is None or form or self._proxies.choose(url) is not None:
+            return super().request(method, url, data=data, headers=headers, **others)
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.url, prepared.body = method, url, data
+        prepared.headers = CaseInsensitiveDict({**self._own, **(headers or {})})
+        if data is not None or method not in {"GET", "HEAD"}:
+            prepared.headers["Content-Length"] = str(0 if data is None else len(data))
+        adapter = cast("Adapter", self.get_adapter(url))
+        return adapter.send_plainly(prepared, plain, self._patience(data))
+
+    def _patience(self, body: object) -> tuple[float, float]:
+        """Return the timeouts for connecting (and each write) and for reading, in seconds."""
+        connect, read = self._timeout
+        extra = getattr(body, "extra_seconds", None)
+        # While a body is sent, urllib3 applies the connect timeout to each write.
+        return (connect, read) if extra is None else (max(connect, read), read + extra)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:  # noqa: ANN401 - requests' own signature
-        """Send one request, once; see the module for what is decided here and not by the caller."""
+        """Send what requests has prepared, once."""
         proxy = self._proxies.choose(request.url or "")
-        connect, read = self._timeout
-        extra = getattr(request.body, "extra_seconds", None)
         kwargs.update(
             allow_redirects=False,
             stream=True,
             verify=True,
             cert=None,
             proxies={} if proxy is None else {"http": proxy, "https": proxy},
-            # While a body is sent, urllib3 applies the connect timeout to each write.
-            timeout=(connect, read) if extra is None else (max(connect, read), read + extra),
+            timeout=self._patience(request.body),
         )
         return super().send(request, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Return None: requests would read a redirect's whole body to prepare the next step."""
         return None
-
-
-class _Adapter(HTTPAdapter):
-    """The transport with one TLS context of ours and no retries of its own."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        super().__init__(pool_connections=_POOLED_HOSTS, pool_maxsize=_CONNECTIONS)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' own signature
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - requests' own signature
-        return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:  # noqa: ANN401 - requests' own signature
-        # The context holds all trust there is; requests would add its own bundle to it.
-        conn.cert_reqs = "CERT_REQUIRED"
 
 
 def _tls(options: StoreOptions) -> ssl.SSLContext:

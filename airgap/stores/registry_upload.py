@@ -3,6 +3,9 @@
 One upload is POST, then PUT of the whole blob. The last piece is sent only after the digest has
 matched, so the registry never has wrong bytes whole, and every upload that does not end well is
 cancelled (A129). A try that the registry failed begins again with a new POST and a fresh stream.
+
+A large blob that stands in a file which was verified and is still open is sent by the kernel, past
+us, to a registry that was seen to refuse a wrong digest (A117).
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from airgap.errors import (
     StoreError,
 )
 from airgap.oci.descriptor import VerifyingReader
+from airgap.stores.file_range import FileBacked
 from airgap.stores.registry_blobs import has_blob
 from airgap.stores.registry_client import PUSH, missing_repository
 from airgap.stores.registry_http import TRANSPORT_ERRORS
+from airgap.stores.registry_pool import FileBody
 from airgap.stores.registry_token import StaleTokenError
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     import requests
 
     from airgap.oci.descriptor import ByteStream, Descriptor
+    from airgap.stores.file_range import FileRange
     from airgap.stores.registry_client import Client
 
 __all__ = ["cancel_upload", "mount_blob", "open_upload", "put_bytes", "write_blob"]
@@ -38,6 +44,8 @@ _TRANSIENT: Final = frozenset({429, 502, 503, 504})
 _ONCE_MORE: Final = frozenset({400, 404, 408, 409, 416, 500})
 _COMMIT_RATE: Final = 8 << 20
 """Bytes a second that a registry may need to commit what it was sent, at the least."""
+_STRAIGHT_FROM: Final = 1 << 20
+"""Smaller blobs are hashed while they are sent: that costs less than asking about the registry."""
 
 
 class _Body:
@@ -47,15 +55,10 @@ class _Body:
     """
 
     def __init__(self, stream: ByteStream, descriptor: Descriptor) -> None:
-        same = (
-            isinstance(stream, VerifyingReader)
-            and stream.descriptor.digest == descriptor.digest
-            and stream.descriptor.size == descriptor.size
-        )
-        self._reader = stream if same else VerifyingReader(stream, descriptor)
+        self._reader = VerifyingReader.of(stream, descriptor)
         self._descriptor = descriptor
         self._sent = 0
-        self.extra_seconds = descriptor.size / _COMMIT_RATE
+        self.extra_seconds = _extra_seconds(descriptor)
         if descriptor.size == 0:
             self._reader.read(1)
 
@@ -105,12 +108,21 @@ def write_blob(
     client: Client,
     descriptor: Descriptor,
     opener: Callable[[], AbstractContextManager[ByteStream]],
+    refuses_wrong: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Send a blob; return when the registry says that it has it with this size."""
+    """Send a blob; return when the registry says that it is stored.
+
+    Whether it has it then, with this size, is asked for the first blob of a repository and for
+    every large one. For small ones that would cost as much as sending them, and says no more than
+    the manifest does, which is read back and which registries refuse without its blobs.
+
+    `refuses_wrong` tells whether the registry was seen to refuse a wrong digest. It is asked only
+    about what could be sent straight from the file in which it was verified.
+    """
     patience, tried, left = client.connection.patience, 0, 1
     while True:
         try:
-            response = _send(client, descriptor, opener)
+            response = _send(client, descriptor, opener, refuses_wrong)
         except StaleTokenError:
             if left == 0:
                 raise
@@ -132,7 +144,9 @@ def write_blob(
         if not again:
             raise client.connection.failure(response, f"the upload of {descriptor.digest}")
         response.close()
-    _check_arrival(client, descriptor)
+    if descriptor.size >= _STRAIGHT_FROM or not client.keeps_blobs:
+        _check_arrival(client, descriptor)
+        client.keeps_blobs = True
 
 
 class _BrokenUploadError(Exception):
@@ -148,12 +162,18 @@ def _send(
     client: Client,
     descriptor: Descriptor,
     opener: Callable[[], AbstractContextManager[ByteStream]],
+    refuses_wrong: Callable[[], bool],
 ) -> requests.Response | None:
     """Try once; return None when it is stored, or the answer that says otherwise."""
     with ExitStack() as stack:
         try:
             stream = stack.enter_context(opener())
-            body = _Body(stream, descriptor)
+            straight = _file_range(client, descriptor, stream)
+            body: FileBody | _Body
+            if straight is not None and refuses_wrong():
+                body = FileBody(straight, _extra_seconds(descriptor))
+            else:
+                body = _Body(stream, descriptor)
         except OSError as error:
             raise _unreadable(descriptor, error) from error
         location = open_upload(client)
@@ -171,6 +191,23 @@ def _send(
         return None
     cancel_upload(client, location)
     return response
+
+
+def _file_range(client: Client, descriptor: Descriptor, stream: ByteStream) -> FileRange | None:
+    """Return where the kernel can send the blob from by itself, if it can and if that is worth it.
+
+    The bytes then never pass through here, so none of ours hashes them (threat model A117): the
+    stream must come from a file that was verified and is still open, and whoever calls must know
+    that the registry refuses wrong digests.
+    """
+    if descriptor.size < _STRAIGHT_FROM or client.connection.scheme != "http":
+        return None
+    found = stream.file_range if isinstance(stream, FileBacked) else None
+    return found if found is not None and found.size == descriptor.size else None
+
+
+def _extra_seconds(descriptor: Descriptor) -> float:
+    return descriptor.size / _COMMIT_RATE
 
 
 def _unreadable(descriptor: Descriptor, error: OSError) -> StoreError:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from airgap.oci.descriptor import ByteStream, Descriptor
+    from airgap.oci.digest import Digest
     from airgap.oci.manifest import Manifest
 
 
@@ -153,6 +154,31 @@ def test_sparse_index_is_written_as_it_is(source: MemoryRepository, store: Memor
     assert set(app.blobs) == {blob.digest for blob in ARM.blobs}
 
 
+class Refusing(MemoryRepository):
+    """Takes no index."""
+
+    def __init__(self, *, store: MemoryStore, repository: str, reason: str) -> None:
+        super().__init__(store=store, repository=repository)
+        self.reason = reason
+
+    def write_manifest(self, manifest: Manifest, tag: str | None = None) -> None:
+        if manifest.manifests:
+            raise StoreError("no", reason=self.reason)
+        super().write_manifest(manifest, tag)
+
+
+def test_the_one_chosen_child_stands_for_a_refused_index(
+    source: MemoryRepository, store: MemoryStore
+) -> None:
+    install(store, Refusing(store=store, repository="app", reason="manifest-refused"))
+    root = Root(descriptor=MULTI.descriptor, children=frozenset({ARM.digest}))
+    report = copy(source, [job(store, "app", root, Root(descriptor=LONE.descriptor))])
+    (substitute,) = report.substitutes
+    assert (substitute.repository, substitute.platform) == ("app", "linux/arm64")
+    assert (substitute.index, substitute.child) == (MULTI.digest, ARM.digest)
+    assert set(store.repository("app").manifests) == {ARM.digest, LONE.digest}
+
+
 @pytest.mark.parametrize(
     ("reason", "sparse", "told"),
     [
@@ -164,14 +190,8 @@ def test_sparse_index_is_written_as_it_is(source: MemoryRepository, store: Memor
 def test_refused_index(
     source: MemoryRepository, store: MemoryStore, reason: str, sparse: bool, told: str
 ) -> None:
-    class Refusing(MemoryRepository):
-        def write_manifest(self, manifest: Manifest, tag: str | None = None) -> None:
-            if manifest.manifests:
-                raise StoreError("no", reason=reason)
-            super().write_manifest(manifest, tag)
-
-    install(store, Refusing(store=store, repository="app"))
-    children = frozenset({ARM.digest}) if sparse else None
+    install(store, Refusing(store=store, repository="app", reason=reason))
+    children: frozenset[Digest] | None = frozenset() if sparse else None
     with pytest.raises(StoreError) as caught:
         copy(source, [job(store, "app", Root(descriptor=MULTI.descriptor, children=children))])
     assert caught.value.reason == told

@@ -119,8 +119,11 @@ def test_real_registry(source: MemoryRepository, registry: Store) -> None:
 
 
 def test_real_registry_refuses_a_sparse_index(source: MemoryRepository, registry: Store) -> None:
-    root = Root(descriptor=MULTI.descriptor, children=frozenset({ARM.digest}))
+    one = Root(descriptor=MULTI.descriptor, children=frozenset({ARM.digest}))
+    (substitute,) = copy(source, [job(registry, "app", one)]).substitutes
+    assert (substitute.index, substitute.child) == (MULTI.digest, ARM.digest)
+    none = Root(descriptor=MULTI.descriptor, children=frozenset())
     with pytest.raises(StoreError, match="without all its platforms") as caught:
-        copy(source, [job(registry, "app", root)])
+        copy(source, [job(registry, "app", none)])
     assert caught.value.reason == "sparse-index-refused"
     assert "embedded store" in caught.value.hint
