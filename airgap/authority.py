@@ -5,6 +5,7 @@
     authority.json          name, UUID, lifetimes, which key is where (schemas/authority)
     root.json               root 1, to be carried to the sites by another way than the bundles
     metadata/N.root.json    the chain of roots
+    metadata/N.root.json.pending  the next root, while signatures on it are outstanding
     keys/*.pem              private keys; root.pem may live elsewhere
     numbers.log             which number was given to what
     locks/STREAM.lock       one export of a stream at a time
@@ -150,6 +151,15 @@ class Authority:
             "keys": {keyid: str(path) for keyid, path in self.keys.items()},
         }
 
+    @property
+    def numbers(self) -> tuple[Numbers, ...]:
+        """The numbers of all streams. Raises StoreError ``authority-damaged``."""
+        return tuple(Numbers.streams(self._log.read()).values())
+
+    @property
+    def _log(self) -> Log:
+        return Log(self.path / "numbers.log", name="authority's record of numbers")
+
     @contextlib.contextmanager
     def edition(
         self, stream: str, *, number: int | None = None, wait: float = 0.0
@@ -166,7 +176,7 @@ class Authority:
                 reason="stream-invalid",
                 hint="Lower-case letters, digits, dots, dashes and underscores, at most 63.",
             )
-        log = Log(self.path / "numbers.log", name="authority's record of numbers")
+        log = self._log
         with contextlib.ExitStack() as held:
             try:
                 make_private_folder(self.path / "locks")

@@ -1,8 +1,4 @@
-"""Edition: one number of one stream while it is being made; drafts of it, and its signatures.
-
-A draft is made as often as the layout needs it, with placeholders for signatures;
-the one that is signed is written down first, under the lock, by inventory and targets.
-"""
+"""Edition: one number of one stream while it is being made, and what its metadata says."""
 
 from __future__ import annotations
 
@@ -10,25 +6,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from airgap.authority_keys import open_signers
-from airgap.authority_numbers import Recorded, Statement
+from airgap.authority_draft import Draft
 from airgap.errors import UsageError
 from airgap.oci.digest import Digest
-from airgap.trust.envelope import ROLES, Envelopes, EnvelopeSignature, canonical, write_envelope
-from airgap.trust.release import RoleMark
+from airgap.trust.envelope import ROLES, canonical
 from airgap.trust.verdict import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from securesystemslib.signer import Signer
-
-    from airgap.authority_numbers import Numbers
+    from airgap.authority_numbers import Numbers, Statement
     from airgap.ledger.log import Log
     from airgap.oci.strict_json import Reader
-    from airgap.trust.keys import PublicKey
     from airgap.trust.roles import Root
     from airgap.trust.sequence import Link
 
@@ -36,7 +27,6 @@ __all__ = ["SPEC_VERSION", "Draft", "Edition", "Lifetimes"]
 
 SPEC_VERSION: Final = "1.0.31"
 _INVENTORY: Final = "inventory.json"
-_ROLES: Final = ("timestamp", "snapshot", "targets")
 _WAIT: Final = 30.0
 
 
@@ -51,8 +41,12 @@ class Lifetimes:
 
     def end(self, role: str, now: datetime) -> str:
         """Return the end of metadata of `role` that is made `now`, as TUF spells it."""
+        return format_time(self.moment(role, now))
+
+    def moment(self, role: str, now: datetime) -> datetime:
+        """Return when metadata of `role` ends that is made `now`."""
         lifetime: timedelta = getattr(self, role)
-        return format_time(now + lifetime)
+        return now + lifetime
 
     def days(self) -> dict[str, int]:
         """Return the JSON form: whole days for each role."""
@@ -104,16 +98,9 @@ class Edition:
         `targets` are all target files by path, ``inventory.json`` among them; `now` is when the
         metadata begins to live (UTC). Raises UsageError ``root-expired``.
         """
-        root = self.roots[-1]
-        if now >= root.envelope.expires:
-            raise UsageError(
-                f"root {root.version} of this authority expired {root.envelope.expires:%Y-%m-%d}: "
-                "no site would import what is signed under it",
-                reason="root-expired",
-                hint="Make a new root first.",
-            )
+        self.refuse_expired_root(now)
         signed = {
-            "targets": self._signed(
+            "targets": self.compose(
                 "targets",
                 self.number,
                 now,
@@ -122,7 +109,7 @@ class Edition:
                     for path, data in targets.items()
                 },
             ),
-            "snapshot": self._signed(
+            "snapshot": self.compose(
                 "snapshot", self.number, now, meta={"targets.json": {"version": self.number}}
             ),
             "timestamp": self._signed_timestamp(now),
@@ -135,14 +122,26 @@ class Edition:
             now=now,
         )
 
+    def refuse_expired_root(self, now: datetime) -> None:
+        """Raise UsageError ``root-expired`` where nothing can be signed `now`."""
+        root = self.roots[-1]
+        if now >= root.envelope.expires:
+            raise UsageError(
+                f"root {root.version} of this authority expired {root.envelope.expires:%Y-%m-%d}: "
+                "no site would import what is signed under it",
+                reason="root-expired",
+                hint="Make a new root first: airgap trust renew",
+            )
+
     def finish(self, *, now: datetime) -> None:
         """Write down that the bundle is whole, once its file has its name."""
         with self.log.writing(wait=_WAIT) as log:
             self.numbers.finish(log, self.number, now)
 
-    def _signed(
+    def compose(
         self, role: str, version: int, now: datetime, **fields: Mapping[str, object]
     ) -> dict[str, object]:
+        """Return what is to be signed as metadata of `role`; `fields` are its own."""
         return {
             "_type": role,
             "expires": self.lifetimes.end(role, now),
@@ -157,87 +156,7 @@ class Edition:
         meta = {"snapshot.json": {"version": self.number}}
         known = self.numbers.recorded.get(self.number)
         if known is not None:
-            again = self._signed("timestamp", known.timestamp.version, now, meta=meta)
+            again = self.compose("timestamp", known.timestamp.version, now, meta=meta)
             if Digest.of(canonical(again)) == known.timestamp.digest:
                 return again
-        return self._signed("timestamp", self.numbers.latest_timestamp + 1, now, meta=meta)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
-    """Metadata that is not signed yet."""
-
-    edition: Edition
-    signed: Mapping[str, dict[str, object]] = field(hash=False)
-    inventory: Digest
-    statement: Statement
-    now: datetime
-
-    @property
-    def signed_digest(self) -> Digest:
-        """The digest of the targets' `signed`, by which the number is recorded."""
-        return Digest.of(canonical(self.signed["targets"]))
-
-    def padded(self) -> Envelopes:
-        """Return envelopes as long as they can become: each key's longest signature, all zeros."""
-        return self._envelopes(
-            {
-                role: [EnvelopeSignature(key.keyid, bytes(key.longest)) for key in self._keys(role)]
-                for role in _ROLES
-            }
-        )
-
-    def sign(self, passphrase: Callable[[], bytes] | None = None) -> Envelopes:
-        """Record the number, then sign with every key of the authority that is here.
-
-        `passphrase` is called once, and only if a key is encrypted. Raises UsageError
-        ``key-missing``, ``number-taken`` or what `open_signers` does.
-        """
-        files = {role: self._key_files(role) for role in _ROLES}
-        signers = open_signers(
-            {path: key for found in files.values() for path, key in found.items()}, passphrase
-        )
-        with self.edition.log.writing(wait=_WAIT) as log:
-            self.edition.numbers.record(log, self._recorded(), self.now)
-        return self._envelopes(
-            {
-                role: [_sign(signers[key.keyid], self.signed[role]) for key in found.values()]
-                for role, found in files.items()
-            }
-        )
-
-    def _envelopes(self, signatures: Mapping[str, list[EnvelopeSignature]]) -> Envelopes:
-        data = {role: write_envelope(self.signed[role], signatures[role]) for role in _ROLES}
-        roots = tuple(root.envelope.data for root in self.edition.roots)
-        return Envelopes(roots=roots, **data)
-
-    def _recorded(self) -> Recorded:
-        timestamp = self.signed["timestamp"]
-        return Recorded(
-            stream=self.edition.stream,
-            sequence=self.edition.number,
-            inventory=self.inventory,
-            targets=self.signed_digest,
-            timestamp=RoleMark(int(str(timestamp["version"])), Digest.of(canonical(timestamp))),
-            statement=self.statement,
-        )
-
-    def _keys(self, role: str) -> tuple[PublicKey, ...]:
-        return self.edition.roots[-1].roles[role].keys
-
-    def _key_files(self, role: str) -> dict[Path, PublicKey]:
-        known = {self.edition.keys.get(key.keyid): key for key in self._keys(role)}
-        found = {path: key for path, key in known.items() if path is not None and path.exists()}
-        if not found:
-            places = ", ".join(str(path) for path in known if path is not None)
-            raise UsageError(
-                f"no key that may sign the {role} is here{': ' if places else ''}{places}",
-                reason="key-missing",
-                hint="Bring the key back to its place.",
-            )
-        return found
-
-
-def _sign(signer: Signer, signed: object) -> EnvelopeSignature:
-    signature = signer.sign(canonical(signed))
-    return EnvelopeSignature(signature.keyid, bytes.fromhex(signature.signature))
+        return self.compose("timestamp", self.numbers.latest_timestamp + 1, now, meta=meta)

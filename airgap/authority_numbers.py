@@ -14,6 +14,7 @@ Source: docs/bundle-format.md, sections 2 and 4.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airgap.errors import FormatError, StoreError, UsageError
@@ -23,8 +24,7 @@ from airgap.trust.sequence import Link
 from airgap.trust.verdict import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from collections.abc import Iterable, Mapping
 
     from airgap.ledger.log import Entry, LogWriter
     from airgap.oci.digest import Digest
@@ -54,7 +54,10 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """One number: what was signed under it, and whether the bundle was finished."""
+    """One number: what was signed under it.
+
+    `root` is the number of the root that said who may sign; `ends` is when each role ends.
+    """
 
     stream: str
     sequence: int
@@ -62,7 +65,8 @@ class Recorded:
     targets: Digest
     timestamp: RoleMark
     statement: Statement
-    finished: bool = False
+    root: int
+    ends: Mapping[str, datetime] = field(hash=False)
 
     def to_json(self, at: datetime) -> dict[str, object]:
         """Return the JSON form, recorded at `at`."""
@@ -77,6 +81,8 @@ class Recorded:
                 "version": self.timestamp.version,
                 "digest": str(self.timestamp.digest),
             },
+            "root": self.root,
+            "ends": {role: format_time(end) for role, end in self.ends.items()},
             "names": sorted(self.statement.names),
             "withdrawn": sorted(map(str, self.statement.withdrawn)),
             "frozen": sorted(self.statement.frozen),
@@ -87,7 +93,7 @@ class Recorded:
         """Return what `reader` stands on."""
         reader.close(
             *("kind", "prev", "at", "stream", "sequence", "inventory", "targets", "timestamp"),
-            *("names", "withdrawn", "frozen"),
+            *("root", "ends", "names", "withdrawn", "frozen"),
         )
         timestamp = reader.child("timestamp")
         timestamp.close("version", "digest")
@@ -97,6 +103,8 @@ class Recorded:
             inventory=reader.digest("inventory"),
             targets=reader.digest("targets"),
             timestamp=RoleMark(timestamp.integer("version", least=1), timestamp.digest("digest")),
+            root=reader.integer("root", least=1),
+            ends={role: _read_time(end, reader) for role, end in reader.text_map("ends").items()},
             statement=Statement(
                 names=frozenset(reader.texts("names")),
                 withdrawn=frozenset(reader.digests("withdrawn")),
@@ -127,10 +135,22 @@ class Numbers:
                 ) from error
         return self
 
+    @classmethod
+    def streams(cls, entries: Iterable[Entry]) -> dict[str, Numbers]:
+        """Return the numbers of each stream in `entries`, by its name."""
+        known = tuple(entries)
+        names = sorted({str(entry.record.get("stream")) for entry in known})
+        return {name: cls(stream=name).fold(known) for name in names}
+
     @property
     def next(self) -> int:
         """The number after the last that was ever given out."""
         return max(self.recorded, default=0) + 1
+
+    @property
+    def newest(self) -> Recorded | None:
+        """The last number that was finished; None before the first."""
+        return self.recorded[max(self.finished)] if self.finished else None
 
     def previous(self, number: int) -> Link | None:
         """Return the last finished number before `number`, or None where there is none."""
@@ -162,7 +182,7 @@ class Numbers:
                     reason="number-taken",
                     hint="Export again: the new bundle gets the next number.",
                 )
-            if known.timestamp == new.timestamp:
+            if (known.timestamp, known.root) == (new.timestamp, new.root):
                 return
         self._add(Reader.of(dict(log.append(new.to_json(at)).record), "record"))
 
@@ -191,3 +211,12 @@ class Numbers:
             self.finished.add(number)
         else:
             raise FormatError(f"{reader.path} is of an unknown kind", reason="field-invalid")
+
+
+def _read_time(text: str, reader: Reader) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise FormatError(
+            f"expected times in {reader.at('ends')}", reason="field-invalid"
+        ) from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airgap.bundle.head_journal import journal_path
 from airgap.bundle.reader import open_bundle
 from airgap.errors import AirgapError, ContentError, RejectedError, SequenceError
 from airgap.ledger.ledger import Ledger, LedgerWriter
@@ -19,15 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from airgap.bundle.inventory import Inventory
     from airgap.bundle.reader import Bundle
     from airgap.destination import Place
     from airgap.ledger.history import History
     from airgap.progress import Progress
     from airgap.site import Site
+    from airgap.trust.policy import Policy
     from airgap.trust.verdict import Admission, Verdict
     from airgap.verification import Floor
 
 __all__ = [
+    "Terms",
     "admit_bundle",
     "judge_bundle",
     "moment_of",
@@ -37,29 +42,67 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """On what terms a bundle is judged: the policy in force, the time, and what a person says.
+
+    `code` is the bootstrap code; `accept_gap` goes past a gap; `refresh` is a newer timestamp that
+    came beside the bundle. An `audit` is judged at exactly `now`, whatever the clock, and nothing
+    is loaded on it.
+    """
+
+    policy: Policy
+    now: datetime
+    code: str | None = None
+    accept_gap: bool = False
+    refresh: bytes | None = None
+    audit: bool = False
+
+
 def verify_bundle(
-    path: Path, *, site: Site, code: str | None, progress: Progress, now: datetime | None = None
+    path: Path,
+    *,
+    site: Site,
+    policy: Policy,
+    code: str | None,
+    progress: Progress,
+    as_of: datetime | None = None,
+    refresh: bytes | None = None,
 ) -> Verdict:
-    """Return the verdict that an import of the bundle at `path` would end with. Writes nothing."""
-    moment = moment_of(now)
+    """Return the verdict that an import of the bundle at `path` would end with. Writes nothing.
+
+    With `as_of` it is an audit: the verdict that an import would end with at that time, by what is
+    known now. Nothing is loaded on it.
+    """
+    moment = moment_of(as_of)
     with opened_bundle(path, moment) as bundle:
-        history = Ledger(site.state).history()
         verification = judge_bundle(
-            bundle, site=site, history=history, floor=None, code=code, now=moment, progress=progress
+            bundle,
+            site=site,
+            terms=Terms(
+                policy=policy, now=moment, code=code, audit=as_of is not None, refresh=refresh
+            ),
+            history=Ledger(site.state).history(),
+            floor=None,
+            progress=progress,
         )
     return verification.verdict
 
 
 @contextmanager
 def admit_bundle(
-    path: Path, *, site: Site, code: str | None, progress: Progress
+    path: Path, *, site: Site, policy: Policy, code: str | None, progress: Progress
 ) -> Iterator[tuple[Bundle, Admission]]:
     """Yield the open bundle at `path` with its admission; raise RejectedError where it has none."""
     moment = moment_of(None)
     with opened_bundle(path, moment) as bundle:
-        history = Ledger(site.state).history()
         verification = judge_bundle(
-            bundle, site=site, history=history, floor=None, code=code, now=moment, progress=progress
+            bundle,
+            site=site,
+            terms=Terms(policy=policy, now=moment, code=code),
+            history=Ledger(site.state).history(),
+            floor=None,
+            progress=progress,
         )
         yield bundle, verification.verdict.admit()
 
@@ -68,14 +111,13 @@ def judge_bundle(
     bundle: Bundle,
     *,
     site: Site,
+    terms: Terms,
     history: History,
     floor: Floor | None,
-    code: str | None,
-    now: datetime,
     progress: Progress,
     held: LedgerWriter | None = None,
 ) -> Verification:
-    """Gather what the site knows and judge the bundle by it. `held` keeps verified roots."""
+    """Gather what the site knows and judge the bundle by it, on `terms`. `held` keeps roots."""
     inventory = bundle.inventory
     pin = next(
         (pin for pin in Pins(site.state).all() if pin.authority == inventory.authority), None
@@ -88,8 +130,8 @@ def judge_bundle(
         except AirgapError:
             pass  # `verify` meets the same error and makes it the finding.
         else:
-            held.keep_roots(inventory.authority, chain.envelopes, at=now)
-    effective, clock = _clock(history, now)
+            held.keep_roots(inventory.authority, chain.envelopes, at=terms.now)
+    effective, clock = (terms.now, None) if terms.audit else _clock(history, terms)
     told = None if pin is None else pin.codes.get(inventory.stream)
     return verify(
         bundle,
@@ -97,22 +139,34 @@ def judge_bundle(
             anchor=anchor,
             scope=None if pin is None else pin.names,
             standing=history.standing(inventory.authority, inventory.stream),
-            floor=floor,
+            floor=None if _was_recovered(floor, inventory, history) else floor,
             clock=clock,
-            code=code or told,
-            said_by="the operator" if code or not told else "the pin",
+            code=terms.code or told,
+            said_by="the operator" if terms.code or not told else "the pin",
+            policy=terms.policy,
+            accept_gap=terms.accept_gap,
+            refresh=terms.refresh,
+            audit=terms.audit,
         ),
         now=effective,
         progress=progress,
     )
 
 
-def _clock(history: History, now: datetime) -> tuple[datetime, Finding | None]:
+def _was_recovered(floor: Floor | None, inventory: Inventory, history: History) -> bool:
+    """Tell whether the destination holds what a person has recovered the stream from."""
+    if floor is None or floor.authority != inventory.authority:
+        return False
+    gone = history.recovered(inventory.authority, inventory.stream)
+    return (floor.sequence, floor.inventory) in {(x.sequence, str(x.inventory)) for x in gone}
+
+
+def _clock(history: History, terms: Terms) -> tuple[datetime, Finding | None]:
     """Return the time to judge by, with a finding where the clock is behind what is known."""
     try:
-        return history.effective_time(now), None
+        return history.effective_time(terms.now, terms.policy.skew.value), None
     except SequenceError as error:
-        return now, Finding(
+        return terms.now, Finding(
             check=Check.SEQUENCE,
             outcome=Outcome.FAIL,
             reason=error.reason,
@@ -135,6 +189,8 @@ def opened_bundle(path: Path, now: datetime) -> Iterator[Bundle]:
     try:
         bundle = open_bundle(path)
     except ContentError as error:
+        if journal_path(path).exists():
+            error.hint = f"A signing was interrupted here: airgap sign {path.name} completes it."
         verdict = rejected_unopened(path, error, now)
         raise RejectedError(error.message, reason=error.reason, verdict=verdict) from error
     with bundle:

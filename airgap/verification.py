@@ -22,16 +22,13 @@ from airgap.progress import Silent
 from airgap.trust.expiry import importable_until, judge_roles
 from airgap.trust.verdict import REQUIRED, Check, Outcome, Verdict, format_time
 from airgap.verification_checks import (
-    Background,
-    Floor,
     failure_of,
     images_not_asked,
     judge_authenticity,
     judge_integrity,
-    judge_place,
     not_reached,
-    to_link,
 )
+from airgap.verification_place import Background, Floor, judge_place, to_link
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,7 +53,10 @@ class Verification:
 def rejected_unopened(path: Path, error: AirgapError, at: datetime) -> Verdict:
     """Return the verdict about a file that could not even be opened as a bundle."""
     return Verdict(
-        findings=(failure_of(Check.INTEGRITY, error, subject=path.name),),
+        findings=(
+            failure_of(Check.INTEGRITY, error, subject=path.name),
+            *(not_reached(check) for check in REQUIRED if check is not Check.INTEGRITY),
+        ),
         required=REQUIRED,
         judged_at=at,
         bundle={"file": path.name},
@@ -71,7 +71,7 @@ def verify(
     Raises StoreError where the bundle could not be read, and UsageError for a malformed code:
     those are no answers about the bundle.
     """
-    inventory = bundle.inventory
+    inventory, policy = bundle.inventory, background.policy
     facts: dict[str, object] = {
         "file": bundle.path.name,
         "size": bundle.size,
@@ -90,12 +90,18 @@ def verify(
         facts["rootVersion"] = release.root_version
         sequence, already = judge_place(bundle, release, background)
         expiry = sorted(
-            judge_roles(release.ends, created=inventory.created, now=now),
+            judge_roles(
+                release.ends,
+                created=inventory.created,
+                now=now,
+                rules=policy.rules,
+                skew=policy.skew.value,
+            ),
             key=lambda finding: (finding.outcome is Outcome.PASS, release.ends[finding.subject]),
         )
         stop = importable_until(expiry)
         findings += [*sequence, *judge_integrity(bundle, progress or Silent()), *expiry]
-    findings.append(images_not_asked())
+    findings.append(images_not_asked(policy))
     verdict = Verdict(
         findings=tuple(findings),
         required=REQUIRED,
@@ -107,5 +113,7 @@ def verify(
         already_current=already,
         importable_until=None if stop is None else stop.at,
         importable_until_role=None if stop is None else stop.role,
+        policy=policy.to_json(),
+        audit=background.audit,
     )
     return Verification(verdict=verdict, release=release)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from airgap.errors import AirgapError, StoreError, UsageError
@@ -11,58 +10,26 @@ from airgap.trust.envelope import Envelopes
 from airgap.trust.names import matches_any
 from airgap.trust.profile import authenticate
 from airgap.trust.release import Claim
-from airgap.trust.sequence import Arrival, Link, Standing, judge_sequence
 from airgap.trust.verdict import Check, Finding, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airgap.bundle.inventory import Link as InventoryLink
     from airgap.bundle.reader import Bundle
     from airgap.progress import Progress
+    from airgap.trust.policy import Policy
     from airgap.trust.release import Anchor, Release
+    from airgap.verification_place import Background
 
 __all__ = [
-    "Background",
-    "Floor",
     "failure_of",
     "images_not_asked",
     "judge_authenticity",
     "judge_integrity",
-    "judge_place",
     "not_reached",
-    "to_link",
 ]
 
 _UNREACHED: Final = "not looked at after the failure above"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Floor:
-    """What the destination itself says is loaded there of a stream: it can only raise the bar."""
-
-    authority: str
-    sequence: int
-    inventory: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Background:
-    """What a site knows when a bundle arrives.
-
-    The anchor is required: a bundle never vouches for itself. It is None where no pin has the
-    bundle's authority; `scope` are the names that the pin covers (None: every name); `standing` is
-    what the ledger knows of the stream; `clock` a finding where the clock cannot be right; `code`
-    the bootstrap code that a person gave, and `said_by` who.
-    """
-
-    anchor: Anchor | None
-    scope: tuple[str, ...] | None = None
-    standing: Standing = field(default_factory=Standing)
-    floor: Floor | None = None
-    clock: Finding | None = None
-    code: str | None = None
-    said_by: str = "the operator"
 
 
 def judge_authenticity(
@@ -97,30 +64,56 @@ def judge_authenticity(
                 stream=inventory.stream,
                 sequence=inventory.sequence,
             ),
+            refresh=background.refresh,
         )
     except (StoreError, UsageError):
         raise
     except AirgapError as error:
         return None, [failure_of(Check.AUTHENTICITY, error)]
-    said = Finding(
+    return release, [
+        _authentic(release, background, background.anchor),
+        *_outside_scope(bundle, background),
+        *_outside_audience(bundle, background),
+    ]
+
+
+def _authentic(release: Release, background: Background, anchor: Anchor) -> Finding:
+    """Return the finding about a bundle that the pinned authority has signed."""
+    return Finding(
         check=Check.AUTHENTICITY,
         outcome=Outcome.PASS,
         reason="signed-by-pinned-authority",
-        sentence=f"pinned root {release.root_version} → targets, {release.signatures} signatures",
+        sentence=f"pinned root {release.root_version} → targets, {release.signatures} signatures"
+        f"{'' if background.refresh is None else ', refreshed'}",
         subject=release.authority,
         evidence={
             "authority": release.authority,
             "name": release.authority_name,
-            "fingerprint": background.anchor.fingerprint,
+            "fingerprint": anchor.fingerprint,
             "rootVersion": release.root_version,
             "signatures": release.signatures,
+            "refreshed": background.refresh is not None,
             "roles": {
                 role: {"version": state.version, "digest": str(state.digest)}
                 for role, state in release.roles.items()
             },
         },
     )
-    return release, [said, *_outside_scope(bundle, background)]
+
+
+def _outside_audience(bundle: Bundle, background: Background) -> Iterator[Finding]:
+    """Yield a failure where the bundle is for other sites than this one (A112)."""
+    audience, site = bundle.inventory.audience, background.policy.site
+    if audience is None or site in audience:
+        return
+    here = "this site has no name" if site is None else f"this is {site}"
+    yield Finding(
+        check=Check.AUTHENTICITY,
+        outcome=Outcome.FAIL,
+        reason="audience-mismatch",
+        sentence=f"This bundle is for {', '.join(audience)}; {here}.",
+        hint="If it is meant for this site, its policy must say so (site: NAME).",
+    )
 
 
 def _outside_scope(bundle: Bundle, background: Background) -> Iterator[Finding]:
@@ -137,74 +130,6 @@ def _outside_scope(bundle: Bundle, background: Background) -> Iterator[Finding]:
                 subject=source,
                 hint="Pin it for more names (trust pin --names), or ask why it signs this one.",
             )
-
-
-def judge_place(
-    bundle: Bundle, release: Release, background: Background
-) -> tuple[list[Finding], bool]:
-    """Judge the place in its stream; tell also whether exactly this bundle is held already."""
-    inventory = bundle.inventory
-    arrival = Arrival(
-        stream=inventory.stream,
-        sequence=inventory.sequence,
-        inventory=bundle.inventory_digest,
-        previous=to_link(inventory.previous),
-        skips=inventory.skips,
-        covers=inventory.covers,
-        base=to_link(inventory.base),
-        roles=release.roles,
-    )
-    judged = judge_sequence(
-        arrival, background.standing, code=background.code, said_by=background.said_by
-    )
-    findings = [judged.finding]
-    if background.clock is not None:
-        findings.append(background.clock)
-    if background.floor is not None:
-        said = {finding.reason for finding in findings}
-        findings += [f for f in _below_floor(bundle, background.floor) if f.reason not in said]
-    return findings, judged.already_current
-
-
-def to_link(link: InventoryLink | None) -> Link | None:
-    """Return the link of an inventory as sequence and ledger know it."""
-    return None if link is None else Link(link.sequence, link.inventory)
-
-
-def _below_floor(bundle: Bundle, floor: Floor) -> Iterator[Finding]:
-    """Yield what the destination's own release record has against this bundle."""
-    inventory = bundle.inventory
-    if floor.authority != inventory.authority:
-        yield _at_destination(
-            "release-of-other-authority",
-            f"The destination holds stream {inventory.stream} of the authority {floor.authority}.",
-            "Import under another prefix: one prefix takes a stream from one authority.",
-        )
-    elif floor.sequence > inventory.sequence:
-        yield _at_destination(
-            "replay",
-            f"This is number {inventory.sequence} of stream {inventory.stream}; "
-            f"the destination says that it holds number {floor.sequence}.",
-            "To go back on purpose, ask the exporter for a new bundle that names the old images.",
-        )
-    elif floor.sequence == inventory.sequence and floor.inventory != str(bundle.inventory_digest):
-        yield _at_destination(
-            "fork",
-            f"The destination holds another number {floor.sequence} of stream {inventory.stream}.",
-            "Keep this medium and stop: the exporter has signed two histories, or its keys are in "
-            "other hands.",
-        )
-
-
-def _at_destination(reason: str, sentence: str, hint: str) -> Finding:
-    return Finding(
-        check=Check.SEQUENCE,
-        outcome=Outcome.FAIL,
-        reason=reason,
-        sentence=sentence,
-        hint=hint,
-        exit_code=7,
-    )
 
 
 def judge_integrity(bundle: Bundle, progress: Progress) -> list[Finding]:
@@ -226,8 +151,31 @@ def judge_integrity(bundle: Bundle, progress: Progress) -> list[Finding]:
             sentence=f"{blobs} blobs, {bundle.size:,} bytes, every byte accounted for",
             evidence={"blobs": blobs, "bytes": bundle.size},
         ),
-        _completeness(bundle),
+        *(list(_beyond_this_release(bundle)) or [_completeness(bundle)]),
     ]
+
+
+def _beyond_this_release(bundle: Bundle) -> Iterator[Finding]:
+    """Yield a failure for each thing that the inventory asks and that cannot be done yet.
+
+    What is signed is never just ignored: a later release of the exporter may write it.
+    """
+    inventory = bundle.inventory
+    asked = {
+        "base": "leaves out what an earlier bundle brought" if inventory.base is not None else "",
+        "withdrawn": "withdraws digests" if inventory.withdrawn else "",
+    }
+    for field, what in asked.items():
+        if what:
+            yield Finding(
+                check=Check.COMPLETENESS,
+                outcome=Outcome.FAIL,
+                reason="inventory-not-supported-yet",
+                sentence=f"This bundle {what} (inventory.{field}); this release cannot do that.",
+                subject=field,
+                hint="Bring a newer release of airgap across, or ask for a bundle without it.",
+                exit_code=4,
+            )
 
 
 def _completeness(bundle: Bundle) -> Finding:
@@ -254,13 +202,20 @@ def _completeness(bundle: Bundle) -> Finding:
     )
 
 
-def images_not_asked() -> Finding:
+def images_not_asked(policy: Policy) -> Finding:
     """Return the finding that stands where no policy asks for signatures of images."""
+    if not policy.files:
+        return Finding(
+            check=Check.IMAGES,
+            outcome=Outcome.NOT_ASKED,
+            reason="no-policy",
+            sentence="no policy: who must have signed what is not checked",
+        )
     return Finding(
         check=Check.IMAGES,
         outcome=Outcome.NOT_ASKED,
-        reason="no-policy",
-        sentence="no policy: who must have signed what is not checked",
+        reason="no-rules",
+        sentence=f"{policy.files[0].name} has no rules: who must have signed what is not checked",
     )
 
 

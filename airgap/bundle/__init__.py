@@ -10,6 +10,7 @@
 | `arrangement.py` | what belongs to head and body, in which order                                |
 | `layout.py`      | at which byte everything stands                                              |
 | `writer.py`      | blobs into their places, the head last                                       |
+| `rewriting.py`   | a new head before a body that does not move, by way of `head_journal.py`      |
 | `opening.py`, `survey.py`, `hashing.py` | the three stages of reading                           |
 | `reader.py`      | `open_bundle` and `Bundle`, which go through them                            |
 | `limits.py`      | how much is ever read at once                                                |
@@ -54,6 +55,8 @@ Reason codes of this package (those of `oci/` come on top):
 | feature-unsupported         | UnsupportedVersion | a feature of a later release                  |
 | blob-digest-mismatch        | Integrity   | bytes that do not have their digest                  |
 | no-room-for-signature       | Usage       | the head would reach into the body                   |
+| sign-journal-damaged        | Store       | the journal of a new head is not what was written     |
+| journal-of-other-bundle     | Usage       | the journal beside a bundle is not its own           |
 | blob-not-placed             | Store       | finishing with blobs that are not there yet          |
 | blob-not-found, blob-omitted, name-not-found | NotFound | asked for, and not in the bundle       |
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from airgap.bundle.fields import read_name
 from airgap.bundle.inventory import INVENTORY_TYPE, Inventory
 from airgap.bundle.limits import BUNDLE_MANIFEST_LIMIT, INDEX_LIMIT
-from airgap.bundle.tar import BLOCK, padded
+from airgap.bundle.tar import BLOCK, header, padded, padding
 from airgap.bundle.trust_files import METADATA_TYPE, TARGET_TYPE, TrustFiles, check_trust
 from airgap.errors import FormatError, IntegrityError
 from airgap.oci import strict_json
@@ -141,6 +141,11 @@ class Head:
                     reason="blob-digest-mismatch",
                 )
             yield descriptor.digest.blob_path, data
+
+    def spell(self, read: Callable[[Descriptor], bytes]) -> Iterator[bytes]:
+        """Yield the bytes of each member as they stand in the file, header and padding included."""
+        for name, data in self.members(read):
+            yield b"".join((header(name, len(data)), data, padding(len(data))))
 
 
 def compose(inventory_bytes: bytes, trust: TrustFiles, arrangement: Arrangement) -> Head:

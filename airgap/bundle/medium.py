@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
@@ -45,6 +46,11 @@ class Medium:
         StoreError where the system does not let it be read.
         """
         return cls._open(path, os.O_RDONLY)
+
+    @classmethod
+    def update(cls, path: Path) -> Medium:
+        """Open an existing file for reading and writing; raises what `open` does."""
+        return cls._open(path, os.O_RDWR)
 
     @classmethod
     def create(cls, path: Path, size: int) -> Medium:
@@ -92,6 +98,12 @@ class Medium:
     def read(self, offset: int, size: int) -> bytes:
         """Return exactly `size` bytes from `offset`; raise FormatError where there are fewer."""
         self._refuse_beyond(offset + size)
+        if hasattr(os, "pread"):
+            # A read that fails or comes up short is for `read_into` to try again and to explain.
+            with suppress(OSError):
+                data = os.pread(self._descriptor, size, offset)
+                if len(data) == size:
+                    return data
         buffer = bytearray(size)
         self.read_into(offset, memoryview(buffer))
         return bytes(buffer)
@@ -125,7 +137,7 @@ class Medium:
         view[: len(data)] = data
         return len(data)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write all of `data` at `offset`; raise StoreError where the disk does not take it."""
         view = memoryview(data)
         done = 0

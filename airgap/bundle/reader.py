@@ -25,6 +25,7 @@ from airgap.oci.descriptor import Descriptor, VerifyingReader
 from airgap.oci.digest import Digest
 from airgap.oci.manifest import MANIFEST_LIMIT, Manifest
 from airgap.stores import Referrer
+from airgap.stores.file_range import FileRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -56,6 +57,7 @@ class Bundle:
         self._medium = medium
         self._opening = opening
         self._survey: Survey | None = None
+        self._verified = False
         self._referrers: dict[Digest, tuple[Referrer, ...]] = {}
 
     def __enter__(self) -> Self:
@@ -128,6 +130,7 @@ class Bundle:
                         reason="blob-digest-mismatch",
                     )
         self._medium.refuse_change()
+        self._verified = True
 
     @property
     def positions(self) -> Mapping[Digest, Position]:
@@ -195,8 +198,8 @@ class Bundle:
     @contextmanager
     def open_blob(self, descriptor: Descriptor) -> Iterator[VerifyingReader]:
         """Open a blob for reading; its end is reached only when size and digest have matched."""
-        stream = _Stream(self._medium, self.position(descriptor.digest))
-        yield VerifyingReader(stream, descriptor)
+        position = self.position(descriptor.digest)
+        yield _Reader(self._medium, position, descriptor, verified=self._verified)
 
     def referrers(self, digest: Digest) -> tuple[Referrer, ...]:
         """Return the referrers of `digest` that travel, as the inventory lists them."""
@@ -205,6 +208,20 @@ class Bundle:
     def tags(self) -> Iterator[str]:
         """Yield the full names in the bundle, sorted."""
         yield from sorted(self.inventory.names)
+
+
+class _Reader(VerifyingReader):
+    """A blob of a bundle; once all of the bundle was verified, also as a range of its open file."""
+
+    def __init__(
+        self, medium: Medium, position: Position, descriptor: Descriptor, *, verified: bool
+    ) -> None:
+        super().__init__(_Stream(medium, position), descriptor)
+        self.file_range: FileRange | None = None
+        if verified:
+            self.file_range = FileRange(
+                file=medium.fileno(), offset=position.offset, size=position.size
+            )
 
 
 class _Stream:
@@ -220,3 +237,9 @@ class _Stream:
         data = self._medium.read(self._offset, left if size < 0 else min(size, left))
         self._offset += len(data)
         return data
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        view = buffer[: self._end - self._offset]
+        self._medium.read_into(self._offset, view)
+        self._offset += len(view)
+        return len(view)

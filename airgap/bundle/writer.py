@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from threading import Lock
+from threading import Lock, local
 from typing import TYPE_CHECKING, Final, Self
 
 from airgap.bundle.hashing import hash_ranges
@@ -18,7 +18,7 @@ from airgap.bundle.head import compose
 from airgap.bundle.layout import check_fit, first_pad
 from airgap.bundle.medium import Medium
 from airgap.bundle.tar import END, header, pad_member, padding
-from airgap.errors import StoreError
+from airgap.errors import IntegrityError, StoreError
 from airgap.oci.descriptor import VerifyingReader
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class BundleWriter:
         self._medium = Medium.create(path, layout.size)
         self._placed: set[Digest] = set()
         self._lock = Lock()
+        self._own = local()
 
     def __enter__(self) -> Self:
         return self
@@ -60,19 +61,34 @@ class BundleWriter:
         with self._lock:
             return frozenset(self._placed)
 
-    def place(self, descriptor: Descriptor, stream: ByteStream) -> None:
+    def place(
+        self,
+        descriptor: Descriptor,
+        stream: ByteStream,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> None:
         """Write the blob from `stream` to its place; any number of threads may do so at once.
 
-        `stream` is read to its end; raises IntegrityError where it is not what `descriptor` says,
-        KeyError where the layout has no such blob, and StoreError where the disk is full.
+        `stream` is read to its end, and hashed here unless it is a reader that verifies this very
+        blob itself. `advance` is told of each piece written, in bytes. Raises IntegrityError where
+        it is not what `descriptor` says, KeyError where the layout has no such blob, and
+        StoreError where the disk is full.
         """
         position = self._layout.positions[descriptor.digest]
         # The layout's size counts: no stream can write over its neighbour.
-        verified = VerifyingReader(stream, replace(descriptor, size=position.size))
-        offset = position.offset
-        while data := verified.read(_CHUNK):
-            self._medium.write(offset, data)
-            offset += len(data)
+        verified = VerifyingReader.of(stream, replace(descriptor, size=position.size))
+        offset, end = position.offset, position.offset + position.size
+        buffer = self._buffer()
+        while count := verified.readinto(buffer):
+            self._medium.write(offset, buffer[:count])
+            offset += count
+            advance(count)
+        if offset != end:
+            raise IntegrityError(
+                f"{descriptor.digest} ended after {offset - position.offset} of "
+                f"{position.size} bytes",
+                reason="descriptor-size-mismatch",
+            )
         self._mark(descriptor.digest)
 
     def adopt(self, digests: Iterable[Digest]) -> frozenset[Digest]:
@@ -112,6 +128,13 @@ class BundleWriter:
         self._medium.resize(end + len(END))
         self._medium.sync()
 
+    def _buffer(self) -> memoryview:
+        """Return this thread's buffer."""
+        if not hasattr(self._own, "buffer"):
+            self._own.buffer = memoryview(bytearray(_CHUNK))
+        buffer: memoryview = self._own.buffer
+        return buffer
+
     def _mark(self, digest: Digest) -> None:
         with self._lock:
             self._placed.add(digest)
@@ -127,8 +150,7 @@ class BundleWriter:
     def _write_head(self, head: Head, read_head: Callable[[Descriptor], bytes]) -> int:
         """Write the head's members and return where they end."""
         offset = 0
-        for name, data in head.members(read_head):
-            member = b"".join((header(name, len(data)), data, padding(len(data))))
+        for member in head.spell(read_head):
             self._medium.write(offset, member)
             offset += len(member)
         return offset

@@ -15,7 +15,9 @@ from airgap.cli import (
     importing,
     inspecting,
     log,
+    policy,
     serving,
+    signing,
     store,
     trust,
     verifying,
@@ -36,11 +38,13 @@ app.command("export")(exporting.export)
 app.command("verify")(verifying.verify)
 app.command("import")(importing.import_)
 app.command("inspect")(inspecting.inspect)
+app.command("sign")(signing.sign)
 app.command("serve")(serving.serve)
 app.command("doctor")(doctor.doctor)
 app.add_typer(trust.app, name="trust")
 app.add_typer(store.app, name="store")
 app.add_typer(log.app, name="log")
+app.add_typer(policy.app, name="policy")
 
 
 def _version_callback(wanted: bool) -> None:

@@ -153,7 +153,7 @@ def _read_request(
     from airgap.request import ExportRequest, parse_image, read_request
 
     path = Path(images[0])
-    if path.suffix in {".yaml", ".yml", ".json"} and path.is_file():
+    if _is_request(path):
         if len(images) > 1 or as_name or platforms or not referrers:
             raise UsageError(
                 f"{path} says what to export; nothing beside it can",
@@ -179,6 +179,14 @@ def _read_request(
             for image in images
         ),
     )
+
+
+def _is_request(path: Path) -> bool:
+    """Tell whether a request file is meant, there or not: its name is no image on Docker Hub."""
+    if path.suffix not in {".yaml", ".yml", ".json"}:
+        return False
+    host = path.parts[0] if len(path.parts) > 1 else ""
+    return path.is_file() or host == ".." or not set(host) & {".", ":"}
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -214,4 +222,10 @@ def _print_report(report: ExportReport) -> None:
     )
     for warning in report.warnings:
         note(f"airgap: warning: {warning}")
+    if not report.signatures.complete:
+        waiting = ", ".join(report.signatures.waiting)
+        print_line(
+            f"Signatures: {report.signatures}. Sites wait for the rest; may still sign: {waiting} "
+            f"(airgap sign {report.output} --key KEY.pem, or --request FILE)"
+        )
     print_line(f"Code for a site that starts here: {report.code}   (say it with the fingerprint)")

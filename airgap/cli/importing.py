@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airgap.cli import options
+from airgap.cli.inputs import read_input
 from airgap.cli.output import (
     Format,
     answering,
@@ -19,7 +20,7 @@ from airgap.cli.output import (
     print_verdict,
 )
 from airgap.cli.progress import choose_progress
-from airgap.cli.verifying import Bootstrap, BundlePath
+from airgap.cli.verifying import Bootstrap, BundlePath, ExpiryTolerance, FurtherPolicy, Refresh
 from airgap.errors import RejectedError
 
 if TYPE_CHECKING:
@@ -39,6 +40,14 @@ def import_(
         ),
     ] = "store",
     bootstrap: Bootstrap = None,
+    accept_gap: Annotated[
+        bool,
+        typer.Option(
+            "--accept-gap", help="Go past bundles that never arrived, on the record: you decide."
+        ),
+    ] = False,
+    expiry_tolerance: ExpiryTolerance = None,
+    refresh: Refresh = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -55,7 +64,7 @@ def import_(
     ] = False,
     maps: options.Maps = None,
     flatten: options.Flatten = False,
-    policy: options.Policy = None,
+    policy: FurtherPolicy = None,
     state: options.State = None,
     concurrency: Annotated[
         int, typer.Option(envvar="AIRGAP_CONCURRENCY", min=1, max=32, help="Blobs sent at once.")
@@ -74,22 +83,29 @@ def import_(
 
     \b
     airgap import prod-1.tar --to docker://registry.local:5000/mirror --bootstrap 1:8FQ2-T6MD
-    airgap import prod-2.tar            (into the embedded store; then: airgap serve)
+    airgap import prod-2.tar     # into the embedded store; then: airgap serve
     """
     with answering(form, refused=f"nothing was written to {to}"):
         from airgap.importer import ImportJob, import_bundle
         from airgap.oci.naming import NameMap
         from airgap.site import Site
+        from airgap.trust.tolerance import parse_tolerance, tolerate
+        from airgap.verification_checks import images_not_asked
 
         site = Site(state=options.default_state(state))
-        site.refuse_policies(policy)
+        asked = tolerate(site.read_policy(policy), map(parse_tolerance, expiry_tolerance or ()))
+        if not sys.stdin.isatty():
+            note(f"airgap: warning: {images_not_asked(asked).sentence}")
         for host in insecure_http or ():
             note(f"airgap: warning: plain HTTP to {host}; what travels is still checked by digest")
         job = ImportJob(
             path=bundle,
             to=to,
             site=site,
+            policy=asked,
             code=bootstrap,
+            accept_gap=accept_gap,
+            refresh=read_input(refresh),
             dry_run=dry_run,
             repair=repair,
             maps=tuple(NameMap.parse(text) for text in maps or ()),
@@ -110,7 +126,8 @@ def import_(
         try:
             report = import_bundle(job, progress=progress)
         except RejectedError as error:
-            if not _lacks_only_the_code(error.verdict) or not sys.stdin.isatty():
+            asks = form is Format.TEXT and sys.stdin.isatty()
+            if not asks or not _lacks_only_the_code(error.verdict):
                 raise
             print_verdict(error.verdict, form, refused="not yet: nothing was written")
             report = import_bundle(replace(job, code=_ask_code()), progress=progress)
@@ -132,6 +149,7 @@ def _ask_code() -> str:
 
 def _print_report(report: ImportReport) -> None:
     if report.delivery is None:
+        print_line("There is nothing to do (--repair loads it again).")
         return
     names = report.delivery.names
     print_line()
@@ -144,6 +162,11 @@ def _print_report(report: ImportReport) -> None:
         )
     for change in names:
         print_line(f"  {change.name}   {change.new}   {change.change}")
+        if change.through is not None:
+            print_line(
+                f"    the {change.through.platform or 'one chosen'} image of the signed index "
+                f"{change.through.index}, which the registry does not take without all platforms"
+            )
     if report.loaded is None or report.receipt is None:
         print_line("Nothing was written.")
         return

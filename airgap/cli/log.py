@@ -16,11 +16,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def group() -> None:
-    """Keep `show` a command of its own, since more will stand beside it."""
-
-
 @app.command()
 def show(
     stream: Annotated[
@@ -51,7 +46,34 @@ def show(
                 f"{human_time(entry.at)}   stream {entry.stream}, number {entry.sequence}   "
                 f"{entry.inventory}"
             )
+            for decision in entry.decisions:
+                print_line(f"  on the record: {decision.reason}   {decision.sentence}")
             for name, digest in sorted(entry.names.items()):
                 print_line(f"  {name}   {digest}")
         if not imports:
             print_line("Nothing was imported here yet.")
+
+
+@app.command()
+def verify(state: options.State = None, form: options.Form = Format.TEXT) -> None:
+    """Read the whole ledger again: every record, its checksum, and the chain of hashes.
+
+    \b
+    airgap log verify
+    """
+    with answering(form):
+        from airgap.ledger.history import History
+        from airgap.ledger.ledger import Ledger
+        from airgap.ledger.log import GENESIS
+        from airgap.site import Site
+
+        entries = list(Ledger(Site(state=options.default_state(state)).state).log.read())
+        imports = len(History().fold(entries).commits)
+        last = entries[-1].hash if entries else GENESIS
+        if form is Format.JSON:
+            print_json(
+                {"schemaVersion": 1, "records": len(entries), "imports": imports, "hash": last}
+            )
+            return
+        print_line(f"{len(entries)} records, {imports} imports: each whole, each after the other.")
+        print_line(f"hash of the last   {last}")

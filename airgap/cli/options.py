@@ -1,7 +1,8 @@
 """Options that several commands share, spelled once.
 
 Every option has an environment variable ``AIRGAP_<OPTION>``, except what a person must decide
-each time (``--insecure-…``, ``--auth-realm``, ``--redirect-host``, ``--bootstrap``).
+each time (``--insecure-…``, ``--auth-realm``, ``--redirect-host``, ``--bootstrap``,
+``--expiry-tolerance``, ``--accept-gap``, ``--as-of``).
 """
 
 from __future__ import annotations
@@ -152,7 +153,14 @@ def default_state(state: Path | None) -> Path:
         return Path(os.environ["XDG_STATE_HOME"]) / "airgap"
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/airgap")
-    return Path.home() / ".local" / "state" / "airgap"
+    try:
+        return Path.home() / ".local" / "state" / "airgap"
+    except RuntimeError as error:
+        # A user without a name and a home, as containers have them.
+        raise UsageError(
+            "this user has no home folder for the state", reason="state-unknown",
+            hint="Name the state folder: --state, or AIRGAP_STATE.",
+        ) from error  # fmt: skip
 
 
 def store_options(
@@ -196,11 +204,18 @@ def passphrase_reader(
     """
 
     def read() -> bytes:
-        if file is not None:
-            return file.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
-        if descriptor is not None:
-            with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                return stream.readline().rstrip(b"\r\n")
+        try:
+            if file is not None:
+                return file.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+            if descriptor is not None:
+                with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                    return stream.readline().rstrip(b"\r\n")
+        except OSError as error:
+            raise UsageError(
+                f"cannot read the passphrase from {file or f'descriptor {descriptor}'}: "
+                f"{error.strerror}",
+                reason="passphrase-unreadable",
+            ) from error
         return _ask(prompt, confirm=confirm)
 
     return read

@@ -20,14 +20,13 @@ from airgap.errors import AirgapError, RejectedError, is_hidden, safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from airgap.trust.verdict import Finding, Verdict
 
 __all__ = [
     "Format",
     "answering",
-    "human_duration",
     "human_size",
     "human_time",
     "note",
@@ -137,8 +136,8 @@ def print_verdict(verdict: Verdict, form: Format, *, refused: str = "nothing was
         _write("ACCEPTED", f"   {_title(verdict)}")
     else:
         _write("REJECTED", f"   {refused}")
-        if verdict.bundle:
-            print_line(f"  {_title(verdict)}")
+        if title := _title(verdict):
+            print_line(f"  {title}")
     for finding in _shown(verdict):
         _print_finding(finding)
     if verdict.accepted and verdict.importable_until is not None:
@@ -146,8 +145,10 @@ def print_verdict(verdict: Verdict, form: Format, *, refused: str = "nothing was
             f"Imports until {human_time(verdict.importable_until)}, "
             f"then: {verdict.importable_until_role} beyond its tolerance."
         )
+    if verdict.audit:
+        print_line(f"An audit as of {human_time(verdict.judged_at)}: nothing is loaded on it.")
     if verdict.accepted and verdict.already_current:
-        print_line("Already current: this bundle was imported before; there is nothing to do.")
+        print_line("Already current: this bundle was imported here before.")
 
 
 def _title(verdict: Verdict) -> str:
@@ -186,6 +187,8 @@ def _print_finding(finding: Finding) -> None:
     _write(
         f"  {label:<{_WIDTH_OUTCOME - 1}}", f" {finding.check:<{_WIDTH_CHECK}}{finding.sentence}"
     )
+    if finding.outcome == "tolerated" and finding.hint:
+        print_line(f"        {finding.hint}")
 
 
 def _write(word: str, rest: str) -> None:
@@ -203,20 +206,16 @@ def _wants_colour() -> bool:
 
 def human_size(size: int) -> str:
     """Spell a number of bytes for people."""
-    value = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < _KIBI or unit == "GiB":
-            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+    if size < _KIBI:
+        return f"{size} B"
+    value = size / _KIBI
+    for unit in ("KiB", "MiB"):
+        if value < _KIBI:
+            return f"{value:.1f} {unit}"
         value /= _KIBI
-    raise AssertionError
+    return f"{value:.1f} GiB"
 
 
 def human_time(moment: datetime) -> str:
     """Spell a time for people, in UTC, to the minute."""
     return moment.strftime("%Y-%m-%d %H:%M UTC")
-
-
-def human_duration(span: timedelta) -> str:
-    """Spell a span of time for people."""
-    seconds = span.total_seconds()
-    return f"{seconds / 86400:.0f} d" if seconds >= 86400 else f"{seconds / 3600:.0f} h"

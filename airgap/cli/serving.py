@@ -43,10 +43,14 @@ def serve(
 
         host, port = parse_address(address)
         site = Site(state=options.default_state(state))
-        site.refuse_policies()
+        policy = site.read_policy()
         with (
             open_catalog(
-                site, bundle, code=bootstrap, progress=choose_progress(hidden=no_progress)
+                site,
+                bundle,
+                policy=policy,
+                code=bootstrap,
+                progress=choose_progress(hidden=no_progress),
             ) as catalog,
             start(catalog, host, port) as server,
         ):

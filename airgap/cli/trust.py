@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airgap.cli import options
+from airgap.cli import options, trust_roles, trust_upkeep
 from airgap.cli.output import Format, answering, note, print_json, print_line
 from airgap.errors import UsageError
+
+if TYPE_CHECKING:
+    from airgap.authority_overview import Overview
 
 __all__ = ["app"]
 
@@ -79,7 +82,10 @@ def init(
             "keep it offline; needed to rotate, not to export."
         )
         print_line("               If it is lost: a new authority, pinned anew at every site.")
-        print_line(f"  bundle key   {authority}/keys/bundle.pem   signs bundles.")
+        print_line(
+            f"  bundle key   {authority}/keys/bundle.pem   signs bundles. If it is lost or leaks: "
+            "airgap trust rotate"
+        )
         print_line(f"  fingerprint  {made.fingerprint}    say it over the phone")
         print_line(
             f"Carry {authority}/root.json to the other side by another way than the bundles."
@@ -142,13 +148,34 @@ def pin(
 
 
 @app.command()
-def show(state: options.State = None, form: options.Form = Format.TEXT) -> None:
-    """List the authorities that this site has pinned.
+def show(
+    # No environment variable: what a site believes is not hidden by what an exporter has set.
+    authority: Annotated[
+        Path | None, typer.Option(help="Show this authority's own roles, keys and ends instead.")
+    ] = None,
+    expiring: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Of an authority: only what ends within, as 90d."),
+    ] = None,
+    state: options.State = None,
+    form: options.Form = Format.TEXT,
+) -> None:
+    """List the authorities that this site has pinned, or what an authority is made of.
 
     \b
     airgap trust show
+    airgap trust show --authority ./acme --expiring 90d
     """
     with answering(form):
+        if authority is not None:
+            _show_authority(authority, expiring, form)
+            return
+        if expiring is not None:
+            raise UsageError(
+                "--expiring is about an authority",
+                reason="authority-needed",
+                hint="Give --authority as well.",
+            )
         from airgap.ledger.pins import Pins
 
         pins = Pins(options.default_state(state)).all()
@@ -162,17 +189,72 @@ def show(state: options.State = None, form: options.Form = Format.TEXT) -> None:
             note("airgap: no authority is pinned here; airgap trust pin ROOT.json does it")
 
 
+app.command()(trust_roles.add)
+app.command()(trust_roles.remove)
+app.command()(trust_roles.rotate)
+app.command()(trust_roles.renew)
+app.command("add-signature")(trust_roles.add_signature)
+app.command()(trust_upkeep.key)
+app.command()(trust_upkeep.refresh)
+app.command()(trust_upkeep.recover)
+
+
+def _show_authority(path: Path, expiring: str | None, form: Format) -> None:
+    from airgap.authority import Authority
+    from airgap.authority_overview import describe_authority
+    from airgap.trust.duration import parse_duration
+
+    span = None if expiring is None else parse_duration(expiring)
+    if expiring is not None and span is None:
+        raise UsageError(
+            f"{expiring!r:.40} is no duration", reason="duration-invalid", hint="Write 90d."
+        )
+    overview = describe_authority(Authority.open(path))
+    endings = overview.endings
+    if span is not None:
+        endings = overview.ending_before(datetime.now(UTC) + span)
+    if form is Format.JSON:
+        print_json({**overview.to_json(), "endings": [ending.to_json() for ending in endings]})
+        return
+    if span is None:
+        _print_roles(overview)
+    for ending in endings:
+        print_line(f"{ending.at:%Y-%m-%d}   {ending.what} ends")
+    if not endings:
+        print_line(f"Nothing ends within {expiring}.")
+
+
+def _print_roles(overview: Overview) -> None:
+    authority = overview.authority
+    print_line(f"{authority.name}   {authority.authority}   {authority.fingerprint}")
+    for entry in overview.roles:
+        print_line(f"{entry.role}   {entry.threshold} of {len(entry.keys)}")
+        for key in entry.keys:
+            place = "" if key.place is None else f"   {key.place}"
+            gone = "" if key.here or key.place is None else " (not there)"
+            print_line(
+                f"  {key.keyid}   {key.scheme}   {key.person or 'nobody named'}{place}{gone}"
+            )
+    if overview.pending is not None:
+        waiting = ", ".join(overview.pending.holder(key.keyid) for key in overview.pending.waiting)
+        print_line(
+            f"root {overview.pending.root.version} waits for signatures; may sign: {waiting}"
+        )
+
+
 def _read_root(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _ROOT_LIMIT:
-            raise UsageError(f"{path} is too large for a root", reason="root-invalid")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_ROOT_LIMIT + 1)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}",
             reason="root-unreadable",
             hint="Name the root.json that airgap trust init wrote.",
         ) from error
+    if len(data) > _ROOT_LIMIT:
+        raise UsageError(f"{path} is too large for a root", reason="root-invalid")
+    return data
 
 
 def _split_code(text: str) -> tuple[str, str]:

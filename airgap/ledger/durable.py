@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["flush_folder", "locked", "make_private_folder", "open_private", "write_file"]
+__all__ = [
+    "flush_folder",
+    "locked",
+    "make_private_folder",
+    "open_private",
+    "try_lock",
+    "write_file",
+]
 
 _POLL: Final = 0.05
 
@@ -41,12 +48,8 @@ def open_private(path: Path, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC | binary, 0o600)
 
 
-def write_file(path: Path, data: bytes, *, replace: bool = True) -> None:
-    """Put `data` at `path`, whole or not at all.
-
-    Without `replace`, raises FileExistsError where there is something already; the caller holds a
-    lock, so that nothing comes between the question and the answer.
-    """
+def write_file(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, whole or not at all."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         descriptor = open_private(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -54,8 +57,6 @@ def write_file(path: Path, data: bytes, *, replace: bool = True) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists() and not replace:
-            raise FileExistsError(path)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -82,7 +83,7 @@ def locked(path: Path, *, reason: str, message: str, wait: float = 0.0) -> Itera
     descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         end = time.monotonic() + wait
-        while not _try_lock(descriptor):
+        while not try_lock(descriptor):
             if time.monotonic() >= end:
                 raise StoreError(
                     message, reason=reason, hint="Wait until the other command has ended."
@@ -94,7 +95,8 @@ def locked(path: Path, *, reason: str, message: str, wait: float = 0.0) -> Itera
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int) -> bool:
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file against all other processes, until it is closed; tell whether it worked."""
     try:
         import fcntl  # noqa: PLC0415 - not everywhere
     except ImportError:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from airgap.errors import FormatError, SequenceError, StoreError
-from airgap.ledger.records import Commit, Intent, NewRoots, read_record
+from airgap.ledger.records import Commit, Intent, NewRoots, Recovery, read_record
 from airgap.oci.strict_json import Reader
 from airgap.trust.expiry import SKEW
-from airgap.trust.sequence import Head, Standing
+from airgap.trust.sequence import Head, Link, Standing
 from airgap.trust.verdict import format_time
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class History:
     _roots: dict[str, list[bytes]] = field(default_factory=dict)
     _standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
     _intents: dict[tuple[str, str, int], Intent] = field(default_factory=dict)
+    _recovered: dict[tuple[str, str], set[Link]] = field(default_factory=dict)
     _authenticated: Floor | None = None
     _system: Floor | None = None
 
@@ -63,16 +64,17 @@ class History:
 
     def add(self, record: Record) -> None:
         """Take one record into account."""
-        match record:
-            case NewRoots():
-                known = self._roots.setdefault(record.authority, [])
-                if record.first != len(known) + 1:
-                    raise FormatError("roots do not follow those before", reason="ledger-damaged")
-                known.extend(record.roots)
-            case Intent():
-                self._intents[record.authority, record.stream, record.sequence] = record
-            case Commit():
-                self._commit(record)
+        if isinstance(record, NewRoots):
+            known = self._roots.setdefault(record.authority, [])
+            if record.first != len(known) + 1:
+                raise FormatError("roots do not follow those before", reason="ledger-damaged")
+            known.extend(record.roots)
+        elif isinstance(record, Intent):
+            self._intents[record.authority, record.stream, record.sequence] = record
+        elif isinstance(record, Recovery):
+            self._recover(record)
+        else:
+            self._commit(record)
         self._system = _later(self._system, record.at, "the latest time that was seen here")
 
     def standing(self, authority: str, stream: str) -> Standing:
@@ -82,6 +84,10 @@ class History:
     def roots(self, authority: str) -> tuple[bytes, ...]:
         """Return the verified roots of an authority, root 1 first; none before any was kept."""
         return tuple(self._roots.get(authority, ()))
+
+    def recovered(self, authority: str, stream: str) -> frozenset[Link]:
+        """Return the numbers of a stream that a person has recovered from: they count no more."""
+        return frozenset(self._recovered.get((authority, stream), ()))
 
     @property
     def intents(self) -> tuple[Intent, ...]:
@@ -108,6 +114,13 @@ class History:
                 hint="Set the clock of this machine.",
             )
         return max(clock, floor.at)
+
+    def _recover(self, recovery: Recovery) -> None:
+        stream = (recovery.authority, recovery.stream)
+        known = self._standings.pop(stream, Standing()).inventories
+        self._recovered.setdefault(stream, set()).update(
+            Link(sequence, inventory) for sequence, inventory in known.items()
+        )
 
     def _commit(self, commit: Commit) -> None:
         before = self.standing(commit.authority, commit.stream)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airgap.ledger.log import LogWriter
-    from airgap.ledger.records import Commit, Intent, Record
+    from airgap.ledger.records import Commit, Intent, Record, Recovery
 
 __all__ = ["Ledger", "LedgerWriter"]
 
@@ -98,6 +98,10 @@ class LedgerWriter:
             )
         self._append(commit)
         return self.hash
+
+    def recover(self, recovery: Recovery) -> None:
+        """Say that a stream begins anew. The caller has made sure that it may."""
+        self._append(recovery)
 
     def _append(self, record: Record) -> None:
         self._log.append(record.to_json())

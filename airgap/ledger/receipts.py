@@ -7,7 +7,6 @@ A receipt is evidence: one that is there is never written over; another one of t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING
 
 from airgap.errors import StoreError
@@ -39,17 +38,25 @@ def write_receipt(
     """
     data = encode(document)
     folder = state / "receipts"
-    for copy in count(1):
-        path = folder / f"{stream}-{sequence}{'' if copy == 1 else f'.{copy}'}.json"
-        try:
-            make_private_folder(folder)
-            write_file(path, data, replace=False)
-            break
-        except FileExistsError:
-            if path.read_bytes() == data:
-                break
-        except OSError as error:
-            raise StoreError(
-                f"{path} cannot be written: {error.strerror or error}", reason="receipt-unwritable"
-            ) from error
+    try:
+        make_private_folder(folder)
+        path = _find_place(folder, f"{stream}-{sequence}", data)
+        write_file(path, data)
+    except OSError as error:
+        raise StoreError(
+            f"the receipt cannot be written to {folder}: {error.strerror or error}",
+            reason="receipt-unwritable",
+        ) from error
     return Receipt(path=path, short_form=short_form(data))
+
+
+def _find_place(folder: Path, stem: str, data: bytes) -> Path:
+    """Return the first path that is free, or that holds `data` already.
+
+    Nothing comes between the answer and the writing: an import holds the ledger.
+    """
+    path, copy = folder / f"{stem}.json", 1
+    while path.exists() and path.read_bytes() != data:
+        copy += 1
+        path = folder / f"{stem}.{copy}.json"
+    return path

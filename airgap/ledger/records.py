@@ -3,6 +3,8 @@
 * ``roots``: newer roots of an authority were verified; they count from then on.
 * ``intent``: an import is about to write these names; without a ``committed`` it was cut off.
 * ``committed``: an import ended; its number is the head of its stream.
+* ``recovered``: a person said that a stream begins anew, under keys that share nothing with those
+  before.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from airgap.errors import FormatError, UnsupportedVersionError
+from airgap.ledger.decision import Decision
 from airgap.trust.release import RoleMark
 from airgap.trust.sequence import Link
 from airgap.trust.verdict import format_time
@@ -23,7 +26,16 @@ if TYPE_CHECKING:
     from airgap.oci.strict_json import Reader
     from airgap.trust.release import Marked
 
-__all__ = ["Change", "Commit", "Intent", "NewRoots", "Record", "read_record"]
+__all__ = [
+    "Change",
+    "Commit",
+    "Decision",
+    "Intent",
+    "NewRoots",
+    "Record",
+    "Recovery",
+    "read_record",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +130,8 @@ class Commit:
     """An import that ended. `created` is the authenticated time of the bundle.
 
     `previous` and `base` are links that the bundle stated; `names` what it bound; `receipt` the
-    file name of the receipt; `freshness` who said that a first bundle is no old one, else "".
+    file name of the receipt; `freshness` who said that a first bundle is no old one, else "";
+    `decisions` are on the record: a gap gone past, a tolerance used, a code waived.
     """
 
     authority: str
@@ -133,6 +146,7 @@ class Commit:
     base: Link | None = None
     receipt: str = ""
     freshness: str = ""
+    decisions: tuple[Decision, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the JSON form."""
@@ -152,13 +166,19 @@ class Commit:
                 for key, link in links.items()
                 if link is not None
             },
+            **(
+                {"decisions": [decision.to_json() for decision in self.decisions]}
+                if self.decisions
+                else {}
+            ),
         }
 
     @classmethod
     def read(cls, reader: Reader) -> Commit:
         """Return what `reader` stands on."""
         reader.close(
-            *_BUNDLE, "created", "roles", "names", "receipt", "freshness", "previous", "base"
+            *(*_BUNDLE, "created", "roles", "names", "receipt", "freshness"),
+            *("previous", "base", "decisions"),
         )
         roles, names = reader.child("roles"), reader.child("names")
         return cls(
@@ -174,16 +194,52 @@ class Commit:
             base=_link(reader, "base"),
             receipt=reader.text("receipt"),
             freshness=reader.text("freshness"),
+            decisions=tuple(Decision.read(one) for one in reader.children("decisions"))
+            if reader.has("decisions")
+            else (),
         )
 
 
-Record = NewRoots | Intent | Commit
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recovery:
+    """A stream begins anew: what is known of it up to this head counts no more.
+
+    `root` is the number of the root that shares no bundle key with those before.
+    """
+
+    authority: str
+    stream: str
+    sequence: int
+    inventory: Digest
+    at: datetime
+    root: int
+
+    def to_json(self) -> dict[str, object]:
+        """Return the JSON form."""
+        return {**_bundle_json("recovered", self), "root": self.root}
+
+    @classmethod
+    def read(cls, reader: Reader) -> Recovery:
+        """Return what `reader` stands on."""
+        reader.close(*_BUNDLE, "root")
+        return cls(
+            authority=reader.text("authority"),
+            stream=reader.text("stream"),
+            sequence=reader.integer("sequence", least=1),
+            inventory=reader.digest("inventory"),
+            at=_time(reader, "at"),
+            root=reader.integer("root", least=1),
+        )
+
+
+Record = NewRoots | Intent | Commit | Recovery
 
 _BUNDLE: Final = ("kind", "prev", "authority", "stream", "sequence", "inventory", "at")
 _KINDS: Final[Mapping[str, Callable[[Reader], Record]]] = {
     "roots": NewRoots.read,
     "intent": Intent.read,
     "committed": Commit.read,
+    "recovered": Recovery.read,
 }
 
 
@@ -203,7 +259,7 @@ def read_record(reader: Reader) -> Record:
     return kind(reader)
 
 
-def _bundle_json(kind: str, record: Intent | Commit) -> dict[str, object]:
+def _bundle_json(kind: str, record: Intent | Commit | Recovery) -> dict[str, object]:
     return {
         "kind": kind,
         "authority": record.authority,

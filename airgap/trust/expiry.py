@@ -3,7 +3,8 @@
 Two instants judge every expiring thing:
 
 * **created**, the authenticated time of the bundle: nothing may have expired by then, no grace;
-* **now**: overdue by at most the grace of its role.
+* **now**: overdue by at most the grace of its role, or by what a person said (`Rule.said`), which
+  reaches no further than the role's `most`.
 
 At ``now == not_after`` it has expired (TUF, section 5.1). Past its cap a role fails in every mode:
 there is no "ignore everything". Tolerance never touches sequence, integrity or signatures.
@@ -14,16 +15,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from airgap.trust.duration import spell
+from airgap.trust.expiry_rule import BUILT_IN, DEFAULT_RULES, NOTHING, Mode, Rule
 from airgap.trust.verdict import Check, Expiry, Finding, Outcome, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "BUILT_IN",
     "DEFAULT_RULES",
     "SKEW",
     "Mode",
@@ -37,54 +39,11 @@ __all__ = [
 SKEW: Final = timedelta(minutes=5)
 """How far two clocks may be apart before one of them is wrong."""
 
-_HINT: Final = "Ask the exporter for a fresh bundle; if one was sent, it may be held back."
-
-
-class Mode(StrEnum):
-    """What a rule does with a thing that has expired."""
-
-    ENFORCE = "enforce"
-    GRACE = "grace"
-    WARN = "warn"
-    OFF = "off"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """How long after its end a role is still good: `grace`, and never beyond `cap`.
-
-    `origin` says where the rule stands, for people: a line of a policy, or the built-in defaults.
-    """
-
-    mode: Mode
-    grace: timedelta
-    cap: timedelta
-    origin: str = "the built-in default"
-
-    def latest(self, not_after: datetime) -> datetime:
-        """Return the last instant at which a thing that ends at `not_after` is let through."""
-        match self.mode:
-            case Mode.ENFORCE:
-                return not_after
-            case Mode.GRACE:
-                return not_after + min(self.grace, self.cap)
-            case _:
-                return not_after + self.cap
-
-
-def _grace(days: int) -> Rule:
-    return Rule(mode=Mode.GRACE, grace=timedelta(days=days), cap=timedelta(days=365))
-
-
-DEFAULT_RULES: Final[Mapping[str, Rule]] = MappingProxyType(
-    {
-        "tuf.root": _grace(90),
-        "tuf.targets": _grace(90),
-        "tuf.snapshot": _grace(120),
-        "tuf.timestamp": _grace(120),
-    }
+_DAY: Final = timedelta(days=1)
+_FRESH: Final = "Ask the exporter for a fresh bundle; if one was sent, it may be held back."
+_LITTLE_LEFT: Final = (
+    "Less than a quarter of the tolerance is left: ask the exporter for a fresh bundle now."
 )
-"""The rules of a site without a policy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +52,17 @@ class NextStop:
 
     at: datetime
     role: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Answer:
+    """What a finding will say. `decided` where only a person's word lets it through."""
+
+    outcome: Outcome
+    reason: str
+    sentence: str
+    hint: str = ""
+    decided: bool = False
 
 
 def judge_roles(
@@ -123,69 +93,127 @@ def judge(
 
     `created` is when the bundle was made, as its authority signed it; `now` the effective time of
     the importer; all of them in UTC. Source: signature formats, section 12.1, whose steps are
-    numbered here.
+    numbered below.
     """
     overdue = now - not_after
-    until: datetime | None = rule.latest(not_after)
-    late = f"{role} expired {_day(not_after)}, {_days(overdue)} ago"
-    hint = ""
-    # 1. What lies in the future was signed by a wrong clock, or is judged by one.
-    if created > now + skew:
-        outcome, reason = Outcome.FAIL, "created-in-future"
-        sentence = (
-            f"the bundle says it was made {format_time(created)}, {_days(created - now)} from now"
-        )
-        hint = "Set the clock of this machine; if it is right, ask the exporter about theirs."
-    # 2. At the export nothing may have expired, whatever the mode.
-    elif created >= not_after:
-        outcome, reason, until = Outcome.FAIL, "expired-at-export", None
-        sentence = f"{role} expired {_day(not_after)}, before the bundle was made"
-        hint = "Ask the exporter to renew it and to export again."
-    # 3. Not expired now.
-    elif now < not_after:
-        outcome, reason = Outcome.PASS, "not-expired"
-        sentence = f"{role} good until {_day(not_after)}"
-    # 4. No tolerance.
-    elif rule.mode is Mode.ENFORCE:
-        outcome, reason, hint = Outcome.FAIL, "expired", _HINT
-        sentence = f"{late}; {rule.origin} tolerates nothing"
-    # 5. The cap holds in every mode.
-    elif overdue > rule.cap:
-        outcome, reason, hint = Outcome.FAIL, "expired-beyond-cap", _HINT
-        sentence = f"{late}; more than {_days(rule.cap)} is never tolerated"
-    # 6. Within the grace, or beyond it.
-    elif rule.mode is Mode.GRACE and overdue > rule.grace:
-        outcome, reason, hint = Outcome.FAIL, "expired-beyond-grace", _HINT
-        sentence = f"{late}; {rule.origin} allows {_days(rule.grace)}"
-    elif rule.mode is Mode.GRACE:
-        outcome, reason = Outcome.TOLERATED, "expired-within-grace"
-        sentence = (
-            f"{role} overdue by {_days(overdue)} of {_days(rule.grace)} allowed ({rule.origin})"
-        )
-        if 4 * (rule.grace - overdue) < rule.grace:
-            hint = "Less than a quarter of the tolerance is left: ask for a fresh bundle now."
-    # 7. Modes that only a policy file can set.
-    elif rule.mode is Mode.WARN:
-        outcome, reason = Outcome.WARN, "expired-warned"
-        sentence = f"{late}; {rule.origin} asks for a warning only"
-    else:
-        outcome, reason = Outcome.TOLERATED, "expired-mode-off"
-        sentence = f"{late}; {rule.origin} does not ask"
+    answer = _judge_instants(role, not_after=not_after, created=created, now=now, skew=skew)
+    if answer is None:
+        answer = _judge_overdue(role, rule, not_after, overdue)
     return Finding(
         check=Check.EXPIRY,
-        outcome=outcome,
-        reason=reason,
-        sentence=sentence,
+        outcome=answer.outcome,
+        reason=answer.reason,
+        sentence=answer.sentence,
         subject=role,
-        hint=hint,
+        hint=answer.hint,
+        on_record=answer.decided,
         expiry=Expiry(
             role=role,
             not_after=not_after,
-            overdue=max(overdue, timedelta(0)),
+            overdue=max(overdue, NOTHING),
             mode=str(rule.mode),
             grace=rule.grace,
-            importable_until=until,
+            importable_until=None if created >= not_after else rule.latest(not_after),
+            most=rule.reach,
+            said=rule.said,
+            rule=rule.origin,
         ),
+    )
+
+
+def _judge_instants(
+    role: str, *, not_after: datetime, created: datetime, now: datetime, skew: timedelta
+) -> _Answer | None:
+    """Judge what needs no rule; None where the thing has expired since the export."""
+    # 1. What lies in the future was signed by a wrong clock, or is judged by one.
+    if created > now + skew:
+        made, ahead = format_time(created), _days(created - now)
+        return _Answer(
+            outcome=Outcome.FAIL,
+            reason="created-in-future",
+            sentence=f"the bundle says it was made {made}, {ahead} from now",
+            hint="Set the clock of this machine; if it is right, ask the exporter about theirs.",
+        )
+    # 2. At the export nothing may have expired, whatever the mode.
+    if created >= not_after:
+        return _Answer(
+            outcome=Outcome.FAIL,
+            reason="expired-at-export",
+            sentence=f"{role} expired {_day(not_after)}, before the bundle was made",
+            hint="Ask the exporter to renew it and to export again.",
+        )
+    # 3. Not expired now.
+    if now < not_after:
+        return _Answer(
+            outcome=Outcome.PASS,
+            reason="not-expired",
+            sentence=f"{role} good until {_day(not_after)}",
+        )
+    return None
+
+
+def _judge_overdue(role: str, rule: Rule, not_after: datetime, overdue: timedelta) -> _Answer:
+    """Judge what has expired: by its rule, then by what a person said."""
+    late = f"{role} expired {_day(not_after)}, {_days(overdue)} ago"
+    little = _LITTLE_LEFT if 4 * (rule.tolerance - overdue) < rule.tolerance else ""
+    # 4. The cap holds in every mode that tolerates anything.
+    if overdue > rule.cap and rule.mode is not Mode.ENFORCE:
+        sentence = f"{late}; more than {_days(rule.cap)} is never tolerated"
+        return _Answer(
+            outcome=Outcome.FAIL, reason="expired-beyond-cap", sentence=sentence, hint=_FRESH
+        )
+    # 5. Modes that only a policy file can set.
+    if rule.mode is Mode.WARN:
+        sentence = f"{late}; {rule.origin} asks for a warning only"
+        return _Answer(
+            outcome=Outcome.WARN, reason="expired-warned", sentence=sentence, hint=little
+        )
+    if rule.mode is Mode.OFF:
+        sentence = f"{late}; {rule.origin} does not ask"
+        return _Answer(
+            outcome=Outcome.TOLERATED, reason="expired-mode-off", sentence=sentence, hint=little
+        )
+    # 6. Within the grace, which applies by itself.
+    if rule.mode is Mode.GRACE and overdue <= rule.grace:
+        return _Answer(
+            outcome=Outcome.TOLERATED,
+            reason="expired-within-grace",
+            sentence=f"{role} overdue by {_days(overdue)} of {_days(rule.grace)} allowed "
+            f"({rule.origin})",
+            hint=little,
+        )
+    # 7. Within what a person said, which goes on the record.
+    if overdue <= min(rule.said, rule.reach) and rule.said:
+        return _Answer(
+            outcome=Outcome.TOLERATED,
+            reason="expired-within-tolerance",
+            sentence=f"{role} overdue by {_days(overdue)} of {_days(rule.tolerance)} that the "
+            f"operator allowed, on the record ({rule.origin} lets a person go to "
+            f"{_days(rule.reach)})",
+            hint=little,
+            decided=True,
+        )
+    # 8. Nobody's word reaches that far, or nobody gave it.
+    sentence = f"{late}; {_allowance(role, rule, overdue)}"
+    if rule.mode is Mode.ENFORCE:
+        return _Answer(outcome=Outcome.FAIL, reason="expired", sentence=sentence, hint=_FRESH)
+    return _Answer(
+        outcome=Outcome.FAIL, reason="expired-beyond-grace", sentence=sentence, hint=_FRESH
+    )
+
+
+def _allowance(role: str, rule: Rule, overdue: timedelta) -> str:
+    """Say what the rule tolerates, and what a person could say to go on."""
+    said = f", and the operator {_days(rule.said)}" if rule.said else ""
+    allows = f"{rule.origin} allows {_days(rule.grace)}{said}"
+    if rule.mode is Mode.ENFORCE:
+        allows = f"{rule.origin} tolerates nothing{said}"
+    if overdue > rule.reach:
+        return f"{allows}, and lets nobody go beyond {_days(rule.reach)}" if rule.reach else allows
+    enough = min((overdue // _DAY + 1) * _DAY, rule.reach)
+    return (
+        f"{allows}, or up to {_days(rule.reach)} with "
+        f"--expiry-tolerance {role}={spell(enough)}, on the record"
     )
 
 

@@ -19,31 +19,39 @@ Source: docs/bundle-format.md, section 4; docs/trust.md.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from airgap.errors import FormatError, IntegrityError, TrustRootError, WaitingError
+from airgap.errors import FormatError, IntegrityError, TrustRootError
 from airgap.trust.envelope import read_envelope
 from airgap.trust.fingerprint import fingerprint
+from airgap.trust.refresh import refreshed
 from airgap.trust.release import Anchor, Claim, Release, RoleMark, RoleState
 from airgap.trust.roles import meta_version, origin, read_root, targets
+from airgap.trust.signatures import (
+    check_chained,
+    check_signatures,
+    check_threshold,
+    count_signers,
+)
 from airgap.trust.tuf import TrustedSet, no_expiry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airgap.trust.envelope import Envelope, Envelopes
-    from airgap.trust.keys import PublicKey
     from airgap.trust.roles import Root
 
 __all__ = [
     "Anchor",
     "Claim",
+    "Examined",
     "Release",
     "RoleMark",
     "RoleState",
     "RootChain",
     "authenticate",
+    "examine",
     "verify_roots",
 ]
 
@@ -72,6 +80,17 @@ class RootChain:
         return tuple(root.envelope.data for root in self.roots)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examined:
+    """The metadata of a bundle in which everything is right but for, maybe, missing signatures.
+
+    `found` has timestamp, snapshot and targets.
+    """
+
+    chain: RootChain
+    found: Mapping[str, Envelope] = field(hash=False)
+
+
 def verify_roots(roots: Sequence[bytes], *, anchor: Anchor) -> RootChain:
     """Return the verified chain of a bundle's roots.
 
@@ -92,14 +111,13 @@ def verify_roots(roots: Sequence[bytes], *, anchor: Anchor) -> RootChain:
     return RootChain(own=chain[-1], roots=max(chain, known, key=len))
 
 
-def authenticate(
+def examine(
     envelopes: Envelopes, files: Mapping[str, bytes], *, anchor: Anchor, claim: Claim
-) -> Release:
-    """Return the release that `envelopes` make of a bundle, or raise what speaks against it.
+) -> Examined:
+    """Return the metadata of a bundle in which everything is right, signed by enough or not.
 
-    `files` are all target files by path, ``inventory.json`` among them. `anchor` has no default: a
-    bundle never vouches for itself. Raises ContentError (4), TrustRootError (6), or WaitingError
-    ``threshold-not-met`` (8) where all is well but signatures are still to come.
+    It is for those who add signatures; who wants to believe a bundle calls `authenticate`. The
+    arguments are the same. Raises ContentError (4) or TrustRootError (6).
     """
     # 1. Form.
     found = {
@@ -113,33 +131,59 @@ def authenticate(
     chain = verify_roots(envelopes.roots, anchor=anchor)
     # 5. Signatures.
     for role, envelope in found.items():
-        _check_signatures(envelope, chain.own.roles[role].keys)
+        check_signatures(envelope, chain.own.roles[role].keys)
     # 6. Files.
     _check_files(found["targets"], files)
     # 7. Authority, stream and number.
     _check_claim(found, claim)
+    return Examined(chain=chain, found=found)
+
+
+def authenticate(
+    envelopes: Envelopes,
+    files: Mapping[str, bytes],
+    *,
+    anchor: Anchor,
+    claim: Claim,
+    refresh: bytes | None = None,
+) -> Release:
+    """Return the release that `envelopes` make of a bundle, or raise what speaks against it.
+
+    `files` are all target files by path, ``inventory.json`` among them. `anchor` has no default: a
+    bundle never vouches for itself. `refresh` is a newer timestamp that came beside the bundle.
+    Raises ContentError (4), TrustRootError (6), or WaitingError ``threshold-not-met`` (8) where all
+    is well but signatures are still to come.
+    """
+    # 1. to 7.
+    examined = examine(envelopes, files, anchor=anchor, claim=claim)
+    chain, found = examined.chain, examined.found
     # 8. Thresholds.
     for envelope in found.values():
-        _check_threshold(envelope, chain)
+        check_threshold(envelope, chain.own, chain.highest)
     # 9. The general workflow. Expiry is judged by the caller, role by role.
     trusted = TrustedSet(chain.envelopes[-1], judge_expiry=no_expiry)
     trusted.close_root()
     trusted.update_timestamp(envelopes.timestamp)
     trusted.update_snapshot(envelopes.snapshot)
     trusted.update_targets(envelopes.targets)
-    signers = _count(found["targets"], chain.highest)
+    signers = count_signers(found["targets"], chain.highest)
+    states = {
+        envelope.role: RoleState(
+            version=envelope.version, digest=envelope.digest, expires=envelope.expires
+        )
+        for envelope in (chain.highest.envelope, *found.values())
+    }
+    if refresh is not None:
+        states["timestamp"] = refreshed(
+            refresh, states["timestamp"], own=chain.own, highest=chain.highest, claim=claim
+        )
     return Release(
         authority=anchor.authority,
         authority_name=anchor.name,
         stream=claim.stream,
         sequence=claim.sequence,
         root_version=chain.highest.version,
-        roles={
-            envelope.role: RoleState(
-                version=envelope.version, digest=envelope.digest, expires=envelope.expires
-            )
-            for envelope in (chain.highest.envelope, *found.values())
-        },
+        roles=states,
         roots=chain.envelopes,
         signatures=f"{signers} of {chain.highest.roles['targets'].threshold}",
     )
@@ -161,11 +205,12 @@ def _verified_chain(data: Sequence[bytes], anchor: Anchor) -> tuple[Root, ...]:
     trusted: TrustedSet | None = None
     for before, root in zip([None, *roots[:-1]], roots, strict=True):
         keys = root.roles["root"].keys + (before.roles["root"].keys if before else ())
-        _check_signatures(root.envelope, keys)
+        check_signatures(root.envelope, keys)
         if trusted is None:
             trusted = TrustedSet(root.envelope.data, judge_expiry=no_expiry)
         else:
             trusted.update_root(root.envelope.data)
+        check_chained(root, before)
         if root.authority != anchor.authority:
             raise TrustRootError(
                 f"root {root.version} is of the authority {root.authority}, "
@@ -173,28 +218,6 @@ def _verified_chain(data: Sequence[bytes], anchor: Anchor) -> tuple[Root, ...]:
                 reason="authority-mismatch",
             )
     return tuple(roots)
-
-
-def _check_signatures(envelope: Envelope, keys: Sequence[PublicKey]) -> None:
-    known = {key.keyid: key for key in keys}
-    what = f"{envelope.role} metadata {envelope.version}"
-    for entry in envelope.signatures:
-        key = known.get(entry.keyid)
-        if key is None:
-            raise FormatError(
-                f"{what} has a signature by {entry.keyid}, which is no key of that role",
-                reason="signature-foreign",
-            )
-        if not key.spells(entry.signature):
-            raise FormatError(
-                f"the signature on {what} by {entry.keyid} is not spelled as it must be",
-                reason="signature-not-canonical",
-            )
-        if not key.verifies(entry.signature, envelope.payload):
-            raise TrustRootError(
-                f"the signature on {what} by {entry.keyid} does not verify",
-                reason="signature-invalid",
-            )
 
 
 def _check_files(envelope: Envelope, files: Mapping[str, bytes]) -> None:
@@ -237,25 +260,3 @@ def _check_claim(found: Mapping[str, Envelope], claim: Claim) -> None:
                 f"{what} is of version {version} in bundle number {claim.sequence}",
                 reason="version-mismatch",
             )
-
-
-def _check_threshold(envelope: Envelope, chain: RootChain) -> None:
-    role, own, highest = envelope.role, chain.own, chain.highest
-    signers, asked = _count(envelope, own), own.roles[role].threshold
-    if signers < asked:
-        kind = WaitingError if signers else TrustRootError
-        raise kind(f"{role} has {signers} of {asked} signatures", reason="threshold-not-met")
-    signers, asked = _count(envelope, highest), highest.roles[role].threshold
-    if signers < asked:
-        raise TrustRootError(
-            f"root {highest.version}, which is known here, has dropped who signed the {role} of "
-            f"this bundle: {signers} of {asked} signatures are left",
-            reason="signed-by-dropped-key",
-            hint="Ask the exporter for a bundle that is signed under the present root.",
-        )
-
-
-def _count(envelope: Envelope, root: Root) -> int:
-    """Count the public keys of the role in `root` that signed; every signature was verified."""
-    signed = {entry.keyid for entry in envelope.signatures}
-    return len({key.identity for key in root.roles[envelope.role].keys if key.keyid in signed})

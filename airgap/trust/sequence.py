@@ -2,7 +2,8 @@
 
 * The number only rises; two digests for one number are a fork; nothing tolerates either.
 * (number, inventory digest) is compared first: what the site holds already is nothing to do.
-* A gap is healed only by a bundle that says again all that was missed.
+* A gap is healed only by a bundle that says again all that was missed. Any other gap, and a policy
+  that allows none, is for a person to go past, on the record.
 * Of a stream that nothing is known of, freshness cannot be known: a person says it, with a code.
   A code is good only there, so it never lowers a head.
 
@@ -11,19 +12,19 @@ Source: docs/trust.md, "Sequence, and importers that forget"; threat model, 2.8 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airgap.trust.fingerprint import bootstrap_code, parse_code
+from airgap.trust.policy import BUILT_IN_POLICY, Bootstrap, Gap
+from airgap.trust.standing import Arrival, Head, Link, Standing
 from airgap.trust.verdict import Check, Finding, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
+    from collections.abc import Iterable
 
     from airgap.oci.digest import Digest
-    from airgap.trust.release import Marked
+    from airgap.trust.policy import Policy
 
 __all__ = [
     "MAX_JUMP",
@@ -37,59 +38,6 @@ __all__ = [
 
 MAX_JUMP: Final = 1000
 """How far one bundle may move a number: more is an attempt to use the numbers up (A101)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One number of a stream, and the digest of the inventory that has it."""
-
-    sequence: int
-    inventory: Digest
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Head:
-    """The newest bundle of a stream that was imported here, and when (UTC)."""
-
-    sequence: int
-    inventory: Digest
-    imported: datetime
-    timestamp_version: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
-    """What is known here of one stream of one authority; nothing, before the first bundle.
-
-    `inventories` maps numbers to inventory digests, `roles` maps a role and a version to the digest
-    of its `signed`: everything that an imported bundle has said, of itself or of others.
-    """
-
-    head: Head | None = None
-    inventories: Mapping[int, Digest] = field(
-        default_factory=lambda: MappingProxyType({}), hash=False
-    )
-    roles: Mapping[tuple[str, int], Digest] = field(
-        default_factory=lambda: MappingProxyType({}), hash=False
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrival:
-    """What an authentic bundle says of its place in its stream.
-
-    `covers` is the lowest number whose holders miss nothing by it; `skips` are numbers that never
-    were; `base` is what an incremental bundle builds on; `roles` as authenticated.
-    """
-
-    stream: str
-    sequence: int
-    inventory: Digest
-    previous: Link | None
-    skips: tuple[int, ...]
-    covers: int
-    base: Link | None
-    roles: Mapping[str, Marked] = field(hash=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,16 +54,18 @@ def judge_sequence(
     *,
     code: str | None,
     said_by: str = "the operator",
+    policy: Policy = BUILT_IN_POLICY,
+    accept_gap: bool = False,
 ) -> SequenceJudgement:
-    """Judge the place of a bundle in its stream.
+    """Judge the place of a bundle in its stream, as `policy` asks.
 
     `code` is the bootstrap code that a person gave (`said_by` names who, or where), or None; a
-    malformed one raises UsageError.
+    malformed one raises UsageError. `accept_gap` says that a person goes past a gap.
     """
     given = None if code is None else parse_code(code)
     head = standing.head
     if head is None:
-        return SequenceJudgement(finding=_judge_first(arrival, given, said_by))
+        return SequenceJudgement(finding=_judge_first(arrival, given, said_by, policy))
     # What is known is compared before anything else: digests never change under a number.
     fork = _find_fork(arrival, standing)
     if fork is not None:
@@ -125,13 +75,19 @@ def judge_sequence(
         return SequenceJudgement(finding=finding, already_current=True)
     if arrival.sequence < head.sequence:
         return SequenceJudgement(finding=_replay(arrival, head))
-    return SequenceJudgement(finding=_judge_next(arrival, head))
+    return SequenceJudgement(finding=_judge_next(arrival, head, policy, accept_gap=accept_gap))
 
 
-def _judge_first(arrival: Arrival, code: str | None, said_by: str) -> Finding:
+def _judge_first(arrival: Arrival, code: str | None, said_by: str, policy: Policy) -> Finding:
     if arrival.base is not None:
         return _missing_base(
             arrival, arrival.base, f"nothing of {arrival.stream} was imported here"
+        )
+    if code is None and policy.bootstrap.value is Bootstrap.ACCEPT:
+        return _on_record(
+            "bootstrap-waived",
+            f"first bundle of stream {arrival.stream} here; {policy.bootstrap.origin} takes it "
+            "without a code, and nobody has said that it is not an old one",
         )
     if code is None:
         return _fail(
@@ -151,7 +107,7 @@ def _judge_first(arrival: Arrival, code: str | None, said_by: str) -> Finding:
     return _pass("first-bundle", f"first bundle of this stream, code given by {said_by}")
 
 
-def _judge_next(arrival: Arrival, head: Head) -> Finding:
+def _judge_next(arrival: Arrival, head: Head, policy: Policy, *, accept_gap: bool) -> Finding:
     """Judge a number above the head, whose digests contradict nothing that is known."""
     timestamp = arrival.roles["timestamp"].version
     if timestamp < head.timestamp_version:
@@ -174,20 +130,38 @@ def _judge_next(arrival: Arrival, head: Head) -> Finding:
     if not missing:
         return _pass("next", f"number {arrival.sequence} follows number {head.sequence}")
     lost = f"You had {head.sequence}; {_numbers(missing)} never arrived."
-    if arrival.covers > head.sequence:
-        return _fail(
-            "gap",
-            f"{lost} This bundle says again what came after {arrival.covers}, and nothing before.",
-            hint="Import what is missing first, or ask the exporter for a bundle that covers it. "
-            "A lost medium may be in someone's hands.",
+    return _judge_gap(arrival, head, lost, policy, accept_gap=accept_gap)
+
+
+def _judge_gap(
+    arrival: Arrival, head: Head, lost: str, policy: Policy, *, accept_gap: bool
+) -> Finding:
+    """Judge a bundle before which others are missing; `lost` says which."""
+    healed = arrival.covers <= head.sequence
+    if healed:
+        base = arrival.base
+        builds_on = "" if base is None else f", and builds on {base.sequence}, which you are past"
+        sentence = f"{lost} This bundle says again all that was said between{builds_on}."
+    else:
+        sentence = (
+            f"{lost} This bundle says again what came after {arrival.covers}, and nothing before."
         )
-    builds_on = "" if base is None else f", and builds on {base.sequence}, which you are past"
-    return Finding(
-        check=Check.SEQUENCE,
-        outcome=Outcome.WARN,
-        reason="gap-healed",
-        sentence=f"{lost} This bundle says again all that was said between{builds_on}.",
-        hint="Tell the exporter: a lost medium may be in someone's hands.",
+    if healed and policy.allow_gap.value is Gap.HEALED:
+        return Finding(
+            check=Check.SEQUENCE,
+            outcome=Outcome.WARN,
+            reason="gap-healed",
+            sentence=sentence,
+            hint="Tell the exporter: a lost medium may be in someone's hands.",
+        )
+    if accept_gap:
+        return _on_record("gap-accepted", f"{sentence} The operator went past it, on the record.")
+    return _fail(
+        "gap",
+        f"{sentence} {policy.allow_gap.origin} allows no gap." if healed else sentence,
+        hint="Import what is missing first, or ask the exporter for a bundle that covers it. "
+        "A lost medium may be in someone's hands. To go past it on the record: "
+        "airgap import --accept-gap.",
     )
 
 
@@ -203,7 +177,13 @@ def _find_fork(arrival: Arrival, standing: Standing) -> Finding | None:
         if link and known and known != link.inventory:
             return _fork(f"{what} is number {link.sequence}", known, link.inventory)
     head = standing.head
-    if head is not None and arrival.previous is None and arrival.sequence > head.sequence:
+    # A kill at the very end of an export leaves a bundle that the next one believes abandoned.
+    if (
+        head is not None
+        and arrival.previous is None
+        and arrival.sequence > head.sequence
+        and head.sequence not in arrival.skips
+    ):
         return _fail(
             "fork",
             f"this bundle says that it is the first of stream {arrival.stream}; number "
@@ -252,6 +232,18 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 def _pass(reason: str, sentence: str) -> Finding:
     return Finding(check=Check.SEQUENCE, outcome=Outcome.PASS, reason=reason, sentence=sentence)
+
+
+def _on_record(reason: str, sentence: str) -> Finding:
+    """Return the finding about what only a person's word, or the site's policy, lets through."""
+    return Finding(
+        check=Check.SEQUENCE,
+        outcome=Outcome.TOLERATED,
+        reason=reason,
+        sentence=sentence,
+        hint="Ask the exporter which number is the newest.",
+        on_record=True,
+    )
 
 
 def _fail(

@@ -1,4 +1,4 @@
-"""Check, Outcome, Finding, Verdict, Admission: the answer, and the only door to a destination.
+"""Verdict, Admission: the answer, made of findings, and the only door to a destination.
 
 * A verdict is positive: what is in a bundle is admitted because each required check was shown to
   pass (or to be tolerated), never because none failed. No items, no required checks, a missing
@@ -10,15 +10,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from airgap.errors import RejectedError, safe
+from airgap.errors import RejectedError
+from airgap.trust.finding import Check, Expiry, Finding, Outcome, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from airgap.oci.digest import Digest
 
@@ -34,33 +34,6 @@ __all__ = [
 ]
 
 
-class Check(StrEnum):
-    """What a finding is about."""
-
-    AUTHENTICITY = "authenticity"
-    SEQUENCE = "sequence"
-    INTEGRITY = "integrity"
-    COMPLETENESS = "completeness"
-    EXPIRY = "expiry"
-    IMAGES = "images"
-    IDENTITY = "identity"
-    TIMESTAMP = "timestamp"
-    TRANSPARENCY = "transparency"
-    REVOCATION = "revocation"
-    GATE = "gate"
-
-
-class Outcome(StrEnum):
-    """How a check ended. Only PASS, TOLERATED and WARN let anything through."""
-
-    PASS = "pass"  # noqa: S105 - no password
-    TOLERATED = "tolerated"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIPPED = "skipped"
-    NOT_ASKED = "not asked"
-
-
 REQUIRED: Final = (
     Check.AUTHENTICITY,
     Check.SEQUENCE,
@@ -73,72 +46,6 @@ REQUIRED: Final = (
 _GOOD: Final = frozenset({Outcome.PASS, Outcome.TOLERATED, Outcome.WARN})
 _EXIT_ORDER: Final = (4, 6, 7, 3, 8)
 """When several failures hold, the earliest of these is the exit code."""
-
-
-def format_time(moment: datetime) -> str:
-    """Spell a time as RFC 3339 in UTC, to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Expiry:
-    """What expired when, how much it is overdue, and which rule decided: evidence of a finding."""
-
-    role: str
-    not_after: datetime
-    overdue: timedelta
-    mode: str
-    grace: timedelta
-    importable_until: datetime | None
-
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON form; durations are whole seconds."""
-        return {
-            "role": self.role,
-            "notAfter": format_time(self.not_after),
-            "overdueSeconds": int(self.overdue.total_seconds()),
-            "mode": self.mode,
-            "graceSeconds": int(self.grace.total_seconds()),
-            "importableUntil": None
-            if self.importable_until is None
-            else format_time(self.importable_until),
-        }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One answer to one question: subject, check, outcome, reason code, sentence, hint, evidence.
-
-    `exit_code` is what a FAIL of this kind ends with: 4 content, 6 trust root, 7 sequence,
-    3 policy, 8 waiting.
-    """
-
-    check: Check
-    outcome: Outcome
-    reason: str
-    sentence: str
-    subject: str = ""
-    hint: str = ""
-    exit_code: int = 3
-    evidence: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    expiry: Expiry | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Return the JSON form; text of strangers is made safe to print."""
-        document: dict[str, object] = {
-            "check": str(self.check),
-            "outcome": str(self.outcome),
-            "reason": self.reason,
-            "sentence": safe(self.sentence),
-            "subject": safe(self.subject),
-        }
-        if self.hint:
-            document["hint"] = safe(self.hint)
-        if self.evidence:
-            document["evidence"] = dict(self.evidence)
-        if self.expiry is not None:
-            document["expiry"] = self.expiry.to_json()
-        return document
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,7 +68,9 @@ class Verdict:
 
     `roots` are the digests of the items, `names` the tags that the bundle binds; `required` the
     checks that must each be shown to pass; `already_current` says that the ledger holds exactly
-    this bundle. `inventory` is None where the bundle could not even be opened.
+    this bundle. `inventory` is None where the bundle could not even be opened. `policy` names the
+    files that were in force. An `audit` was judged at another time than the clock's: it admits
+    nothing.
     """
 
     findings: tuple[Finding, ...]
@@ -174,6 +83,8 @@ class Verdict:
     already_current: bool = False
     importable_until: datetime | None = None
     importable_until_role: str | None = None
+    policy: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    audit: bool = False
 
     def __bool__(self) -> NoReturn:
         """Refuse to be taken for a yes or a no."""
@@ -227,18 +138,36 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """0, or the code of the gravest failure: 4 > 6 > 7 > 3 > 8."""
+        """0, or the code of the gravest failure: 4 > 6 > 7 > 3 > 8.
+
+        A check that was skipped because of another failure has no say: what waits for a signature
+        is 8, though nothing else was looked at.
+        """
         if self.accepted:
             return 0
-        codes = {finding.exit_code for finding in self.failures}
+        skipped = {f.check for f in self.findings if f.outcome is Outcome.SKIPPED}
+        codes = {
+            finding.exit_code
+            for finding in self.failures
+            if finding in self.findings or finding.check not in skipped
+        }
         return next((code for code in _EXIT_ORDER if code in codes), 3)
 
     def admit(self) -> Admission:
-        """Return the leave to load what was judged, or raise RejectedError with this verdict."""
+        """Return the leave to load what was judged, or raise RejectedError with this verdict.
+
+        An audit raises RejectedError ``audit-admits-nothing`` whatever its answer.
+        """
         if not self.accepted or self.inventory is None:
             first = self.failures[0]
             raise RejectedError(
                 first.sentence, reason=first.reason, hint=first.hint or None, verdict=self
+            )
+        if self.audit:
+            raise RejectedError(
+                f"this is an audit as of {format_time(self.judged_at)}: nothing is loaded on it",
+                reason="audit-admits-nothing",
+                verdict=self,
             )
         return Admission(
             inventory=self.inventory,
@@ -258,6 +187,8 @@ class Verdict:
             "result": "accepted" if self.accepted else "rejected",
             "exitCode": self.exit_code,
             "judgedAt": format_time(self.judged_at),
+            "audit": self.audit,
+            "policy": dict(self.policy),
             "bundle": dict(self.bundle),
             "inventory": None if self.inventory is None else str(self.inventory),
             "alreadyCurrent": self.already_current,

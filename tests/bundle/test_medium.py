@@ -117,7 +117,7 @@ def test_a_failing_disk_is_said_to_fail(path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with Medium.create(path, len(DATA)) as medium:
-        for name in ("preadv", "pwrite", "fsync", "ftruncate"):
+        for name in ("pread", "preadv", "pwrite", "fsync", "ftruncate"):
             monkeypatch.setattr(os, name, fail)
         reasons = []
         for action in (

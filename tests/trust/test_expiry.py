@@ -90,7 +90,8 @@ def test_sentences_are_those_that_people_read() -> None:
         "tuf.timestamp overdue by 10 d of 30 d allowed (policy.yaml line 14)"
     )
     assert at(END + 40 * DAY).sentence == (
-        "tuf.timestamp expired 2026-10-12, 40 d ago; policy.yaml line 14 allows 30 d"
+        "tuf.timestamp expired 2026-10-12, 40 d ago; policy.yaml line 14 allows 30 d, or up to "
+        "90 d with --expiry-tolerance tuf.timestamp=41d, on the record"
     )
     assert "3 h ago" in at(END + timedelta(hours=3), Mode.ENFORCE).sentence
 
@@ -142,3 +143,104 @@ def test_the_defaults_are_those_of_table_12_2() -> None:
         "tuf.snapshot": ("grace", 120, 365),
         "tuf.timestamp": ("grace", 120, 365),
     }
+
+
+# --- what a person says ---------------------------------------------------------------------
+
+
+def spoken(overdue: timedelta, said: int, mode: Mode = Mode.GRACE, most: int = 60) -> Finding:
+    one = Rule(
+        mode=mode, grace=30 * DAY, cap=90 * DAY, most=most * DAY, said=said * DAY, origin="line 14"
+    )
+    return judge("tuf.timestamp", one, not_after=END, created=MADE, now=END + overdue)
+
+
+@pytest.mark.parametrize(
+    ("mode", "overdue", "said", "reason"),
+    [
+        (Mode.GRACE, 30 * DAY, 41, "expired-within-grace"),
+        (Mode.GRACE, 30 * DAY + TICK, 41, "expired-within-tolerance"),
+        (Mode.GRACE, 41 * DAY, 41, "expired-within-tolerance"),
+        (Mode.GRACE, 41 * DAY + TICK, 41, "expired-beyond-grace"),
+        (Mode.GRACE, 60 * DAY, 80, "expired-within-tolerance"),
+        (Mode.GRACE, 60 * DAY + TICK, 80, "expired-beyond-grace"),
+        (Mode.GRACE, 90 * DAY + TICK, 100, "expired-beyond-cap"),
+        (Mode.GRACE, 0 * DAY, 5, "expired-within-grace"),
+        (Mode.ENFORCE, 0 * DAY, 0, "expired"),
+        (Mode.ENFORCE, 0 * DAY, 5, "expired-within-tolerance"),
+        (Mode.ENFORCE, 5 * DAY, 5, "expired-within-tolerance"),
+        (Mode.ENFORCE, 5 * DAY + TICK, 5, "expired"),
+        (Mode.WARN, 20 * DAY, 5, "expired-warned"),
+        (Mode.OFF, 20 * DAY, 5, "expired-mode-off"),
+    ],
+)
+def test_a_word_reaches_as_far_as_max(
+    mode: Mode, overdue: timedelta, said: int, reason: str
+) -> None:
+    finding = spoken(overdue, said, mode)
+    assert finding.reason == reason
+    assert finding.on_record is (reason == "expired-within-tolerance")
+    tolerated = {"expired-within-grace", "expired-within-tolerance", "expired-mode-off"}
+    expected = Outcome.TOLERATED if reason in tolerated else Outcome.FAIL
+    assert finding.outcome is (Outcome.WARN if reason == "expired-warned" else expected)
+    assert finding.expiry is not None
+    assert (finding.expiry.said, finding.expiry.rule) == (said * DAY, "line 14")
+
+
+def test_no_word_reaches_what_had_expired_at_the_export() -> None:
+    one = Rule(mode=Mode.GRACE, grace=DAY, cap=90 * DAY, said=80 * DAY)
+    finding = judge("tuf.root", one, not_after=END, created=END, now=END + DAY)
+    assert finding.reason == "expired-at-export"
+
+
+def test_what_a_person_could_say_is_offered_where_max_lets_them() -> None:
+    assert spoken(40 * DAY, 0).sentence.endswith(
+        "line 14 allows 30 d, or up to 60 d with --expiry-tolerance tuf.timestamp=41d, on the "
+        "record"
+    )
+    # Never more than max, and in the unit that says it exactly.
+    assert "tuf.timestamp=60d," in spoken(60 * DAY, 0).sentence
+    hours = Rule(mode=Mode.ENFORCE, grace=0 * DAY, cap=90 * DAY, most=1.5 * DAY, origin="line 3")
+    late = judge("x", hours, not_after=END, created=MADE, now=END + timedelta(hours=30))
+    assert late.sentence.endswith(
+        "line 3 tolerates nothing, or up to 36 h with --expiry-tolerance x=36h, on the record"
+    )
+    assert spoken(40 * DAY, 35).sentence.endswith(
+        "line 14 allows 30 d, and the operator 35 d, or up to 60 d with --expiry-tolerance "
+        "tuf.timestamp=41d, on the record"
+    )
+
+
+def test_where_nobody_may_go_nothing_is_offered() -> None:
+    assert spoken(61 * DAY, 0).sentence.endswith(
+        "line 14 allows 30 d, and lets nobody go beyond 60 d"
+    )
+    none = spoken(1 * DAY, 0, Mode.ENFORCE, most=0)
+    assert none.sentence.endswith("24 h ago; line 14 tolerates nothing")
+
+
+def test_what_a_person_said_is_on_the_record_in_words() -> None:
+    assert spoken(40 * DAY, 41).sentence == (
+        "tuf.timestamp overdue by 40 d of 41 d that the operator allowed, on the record (line 14 "
+        "lets a person go to 60 d)"
+    )
+
+
+def test_little_left_of_what_a_person_said_is_said() -> None:
+    assert "quarter" in spoken(40 * DAY, 41).hint
+    assert spoken(31 * DAY, 60).hint == ""
+    assert "quarter" in spoken(89 * DAY, 0, Mode.WARN).hint
+    assert "quarter" in spoken(89 * DAY, 0, Mode.OFF).hint
+    assert spoken(20 * DAY, 0, Mode.OFF).hint == ""
+
+
+def test_the_last_instant_goes_with_what_a_person_said() -> None:
+    stop = importable_until([spoken(-TICK, 41)])
+    assert stop is not None
+    assert stop.at == END + 41 * DAY
+
+
+def test_metadata_that_ends_with_the_calendar_is_no_overflow() -> None:
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert rule(Mode.GRACE).latest(end) == end
+    assert rule(Mode.GRACE).latest(end - 40 * DAY) == end - 10 * DAY

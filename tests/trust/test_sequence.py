@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from airgap.errors import UsageError
 from airgap.oci.digest import Digest
 from airgap.trust.fingerprint import bootstrap_code
+from airgap.trust.policy import BUILT_IN_POLICY, Bootstrap, Gap, Policy, Setting
 from airgap.trust.release import RoleMark
 from airgap.trust.sequence import (
     MAX_JUMP,
@@ -164,6 +165,10 @@ class TestFork:
         what = arrival(4, previous=None)
         assert "first of stream" in check(judge(what, standing(3)), Outcome.FAIL, "fork")
 
+    def test_nothing_before_it_where_what_is_held_was_believed_abandoned(self) -> None:
+        what = arrival(2, previous=None, skips=(1,))
+        check(judge(what, standing(1)), Outcome.PASS, "next")
+
     @pytest.mark.parametrize("role", ["root", "timestamp", "snapshot", "targets"])
     def test_another_digest_for_a_version_of_a_role(self, role: str) -> None:
         marks = roles(3)
@@ -207,6 +212,70 @@ class TestGap:
         sentence = check(judge(arrival(6, skips=(4,)), standing(3)), Outcome.FAIL, "gap")
         assert "5 never arrived" in sentence
         assert "4" not in sentence.split(".")[0]
+
+
+class TestDecisions:
+    """What a person, or the site's policy in place of one, lets through goes on the record."""
+
+    @staticmethod
+    def asked(**settings: object) -> Policy:
+        return replace(BUILT_IN_POLICY, **settings)  # type: ignore[arg-type]
+
+    def test_a_person_goes_past_a_gap(self) -> None:
+        judged = judge_sequence(arrival(6), standing(3), code=None, accept_gap=True)
+        sentence = check(judged, Outcome.TOLERATED, "gap-accepted")
+        assert judged.finding.on_record
+        assert sentence.startswith("You had 3; 4 and 5 never arrived. This bundle says again what")
+        assert sentence.endswith("The operator went past it, on the record.")
+
+    def test_a_gap_that_heals_needs_nobody(self) -> None:
+        judged = judge_sequence(arrival(6, covers=3), standing(3), code=None, accept_gap=True)
+        check(judged, Outcome.WARN, "gap-healed")
+        assert not judged.finding.on_record
+
+    def test_a_policy_allows_no_gap_and_a_person_still_goes_past(self) -> None:
+        policy = self.asked(allow_gap=Setting(Gap.NONE, "policy.yaml line 8"))
+        what = arrival(6, covers=3)
+        judged = judge_sequence(what, standing(3), code=None, policy=policy)
+        sentence = check(judged, Outcome.FAIL, "gap")
+        assert sentence.endswith("said between. policy.yaml line 8 allows no gap.")
+        assert "--accept-gap" in judged.finding.hint
+        judged = judge_sequence(what, standing(3), code=None, policy=policy, accept_gap=True)
+        check(judged, Outcome.TOLERATED, "gap-accepted")
+        skipped = arrival(6, skips=(4, 5))
+        check(judge_sequence(skipped, standing(3), code=None, policy=policy), Outcome.PASS, "next")
+
+    @pytest.mark.parametrize(
+        ("what", "reason"),
+        [
+            (arrival(2), "replay"),
+            (arrival(6, covers=2, base=link(5)), "missing-base"),
+            (arrival(6, roles=roles(6, timestamp=2)), "rollback-timestamp"),
+            (arrival(4 + MAX_JUMP), "fast-forward"),
+            (arrival(6, previous=Link(3, Digest.of(b"other"))), "fork"),
+        ],
+    )
+    def test_nobody_goes_past_anything_but_a_gap(self, what: Arrival, reason: str) -> None:
+        policy = self.asked(bootstrap=Setting(Bootstrap.ACCEPT, "policy.yaml line 8"))
+        judged = judge_sequence(what, standing(3), code=None, policy=policy, accept_gap=True)
+        check(judged, Outcome.FAIL, reason)
+
+    def test_a_policy_waives_the_code(self) -> None:
+        policy = self.asked(bootstrap=Setting(Bootstrap.ACCEPT, "policy.yaml line 8"))
+        judged = judge_sequence(arrival(5), Standing(), code=None, policy=policy)
+        sentence = check(judged, Outcome.TOLERATED, "bootstrap-waived")
+        assert judged.finding.on_record
+        assert "policy.yaml line 8 takes it without a code" in sentence
+
+    def test_a_code_that_is_given_counts_whatever_the_policy(self) -> None:
+        policy = self.asked(bootstrap=Setting(Bootstrap.ACCEPT, "policy.yaml line 8"))
+        for number, outcome, reason in (
+            (5, Outcome.PASS, "first-bundle"),
+            (4, Outcome.FAIL, "bootstrap-code-wrong"),
+        ):
+            code = bootstrap_code(number, inventory(number))
+            judged = judge_sequence(arrival(5), Standing(), code=code, policy=policy)
+            check(judged, outcome, reason)
 
 
 class TestRoles:

@@ -194,6 +194,9 @@ def test_the_json_form_is_complete_and_safe_to_print() -> None:
         mode="grace",
         grace=timedelta(days=30),
         importable_until=NOW + timedelta(days=20),
+        most=timedelta(days=90),
+        said=timedelta(days=41),
+        rule="policy.yaml\x07 line 14",
     )
     findings = [
         *(_finding(check) for check in REQUIRED[:4]),
@@ -205,6 +208,7 @@ def test_the_json_form_is_complete_and_safe_to_print() -> None:
             hint="ask\x07",
             evidence={"key": "ab", "versions": [1, 2]},
             expiry=expiry,
+            on_record=True,
         ),
     ]
     verdict = _verdict(
@@ -213,6 +217,7 @@ def test_the_json_form_is_complete_and_safe_to_print() -> None:
         already_current=True,
         importable_until=NOW,
         importable_until_role="tuf.timestamp",
+        policy={"files": []},
     )
     document = verdict.to_json()
     assert json.loads(json.dumps(document)) == document
@@ -222,6 +227,8 @@ def test_the_json_form_is_complete_and_safe_to_print() -> None:
         "result": "accepted",
         "exitCode": 0,
         "judgedAt": "2026-11-22T10:02:03Z",
+        "audit": False,
+        "policy": {"files": []},
         "bundle": {"stream": "prod"},
         "inventory": str(INVENTORY),
         "alreadyCurrent": True,
@@ -252,9 +259,22 @@ def test_the_json_form_is_complete_and_safe_to_print() -> None:
             "overdueSeconds": 864000,
             "mode": "grace",
             "graceSeconds": 2592000,
+            "maxSeconds": 7776000,
+            "toleranceSeconds": 3542400,
+            "rule": "policy.yaml\\u{7} line 14",
             "importableUntil": "2026-12-12T10:02:03Z",
         },
+        "onRecord": True,
     }
+
+
+def test_an_audit_admits_nothing_though_it_accepts() -> None:
+    audit = _verdict([_finding(check) for check in REQUIRED], audit=True)
+    assert audit.accepted
+    assert audit.exit_code == 0
+    with pytest.raises(RejectedError, match="an audit as of 2026-11-22T10:02:03Z") as caught:
+        audit.admit()
+    assert caught.value.reason == "audit-admits-nothing"
 
 
 def test_what_is_not_known_is_null() -> None:
