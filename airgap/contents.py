@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airgap.bundle.item import Item
     from airgap.bundle.reader import Bundle
     from airgap.oci.descriptor import Descriptor
+    from airgap.oci.digest import Digest
 
 __all__ = ["Contents", "ImageContents", "Node", "describe_bundle"]
 
@@ -93,7 +94,13 @@ def describe_bundle(path: Path) -> Contents:
     with open_bundle(path) as bundle:
         bundle.survey()
         inventory = bundle.inventory
-        images = tuple(_image(bundle, item) for item in inventory.items)
+        names: dict[tuple[str, Digest], list[str]] = {}
+        for name, digest in sorted(inventory.names.items()):
+            names.setdefault((name.rpartition(":")[0], digest), []).append(name)
+        seen: set[Digest] = set()
+        images = tuple(
+            _image(bundle, item, names.get(item.key, []), seen) for item in inventory.items
+        )
         return Contents(
             inventory=inventory,
             inventory_digest=str(bundle.inventory_digest),
@@ -112,25 +119,21 @@ def _is_manifest(bundle: Bundle, descriptor: Descriptor) -> bool:
     return True
 
 
-def _image(bundle: Bundle, item: Item) -> ImageContents:
-    names = tuple(
-        name
-        for name, digest in sorted(bundle.inventory.names.items())
-        if digest == item.descriptor.digest and name.rpartition(":")[0] == item.source
-    )
-    node = _node(bundle, str(item.kind), item.descriptor, item)
+def _image(bundle: Bundle, item: Item, names: list[str], seen: set[Digest]) -> ImageContents:
+    chosen = None if item.children is None else frozenset(item.children)
+    node = _node(bundle, str(item.kind), item.descriptor, seen=seen, chosen=chosen)
     referrers = tuple(
         _node(
             bundle,
             f"{_kind(bundle, one.descriptor)} ({one.found}) of {one.subject.short}",
             one.descriptor,
-            None,
+            seen=seen,
         )
         for one in item.referrers
     )
     return ImageContents(
         source=item.source,
-        names=names,
+        names=tuple(names),
         node=Node(label=node.label, descriptor=node.descriptor, children=node.children + referrers),
     )
 
@@ -140,14 +143,25 @@ def _kind(bundle: Bundle, descriptor: Descriptor) -> str:
     return manifest.effective_artifact_type or manifest.media_type
 
 
-def _node(bundle: Bundle, label: str, descriptor: Descriptor, item: Item | None) -> Node:
+def _node(
+    bundle: Bundle,
+    label: str,
+    descriptor: Descriptor,
+    *,
+    seen: set[Digest],
+    chosen: frozenset[Digest] | None = None,
+) -> Node:
+    """Return the tree below a manifest; what was `seen` already is named and not unfolded again.
+
+    A few indexes that each list the next a thousand times would else unfold without end.
+    """
+    if chosen is None:
+        if descriptor.digest in seen:
+            return Node(label=f"{label} (shown above)", descriptor=descriptor)
+        seen.add(descriptor.digest)
     manifest = bundle.read_manifest(descriptor)
-    chosen = None if item is None or item.children is None else set(item.children)
-    if descriptor.digest in seen:
-        return Node(label=f"{label} (shown above)", descriptor=descriptor)
-    seen.add(descriptor.digest)
     children = [
-        _node(bundle, str(child.platform or "manifest"), child, None, seen)
+        _node(bundle, str(child.platform or "manifest"), child, seen=seen)
         for child in manifest.manifests
         if chosen is None or child.digest in chosen
     ]

@@ -63,6 +63,8 @@ def _parse(to: str, site: Site) -> tuple[str, str, str, str]:
             hint="Write --to docker://HOST[/PREFIX], --to oci:DIR or --to store.",
         )
     if transport == "oci":
+        if not location:
+            raise UsageError(f"{to}: which folder?", reason="destination-invalid")
         return "oci", location, "", f"oci:{location}"
     host, _, prefix = location.rstrip("/").partition("/")
     if prefix and not is_repository(prefix):

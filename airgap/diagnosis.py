@@ -75,6 +75,12 @@ def examine_registry(place: str, options: StoreOptions, *, write: bool) -> list[
             reason="not-a-registry",
             hint="Write docker://HOST/REPOSITORY.",
         )
+    if "/" not in location:
+        raise UsageError(
+            f"{place}: which repository?",
+            reason="repository-missing",
+            hint="Write docker://HOST/REPOSITORY, one that you read from or import to.",
+        )
     reference = Reference.parse(location)
     store = cast("RegistryStore", open_store("docker", reference.host, options))
     try:

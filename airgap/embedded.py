@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airgap.errors import UsageError
+from airgap.errors import NotFoundError, UsageError
 from airgap.judgement import admit_bundle
 from airgap.oci.naming import Naming
 from airgap.serve.bundle_catalog import BundleCatalog
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airgap.progress import Progress
     from airgap.serve.catalog import Catalog
     from airgap.site import Site
+    from airgap.trust.policy import Policy
 
 __all__ = [
     "StoreReport",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 _MAX_PORT: Final = 65535
+_PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,8 +75,10 @@ class StoreReport:
 
 
 def list_names(site: Site) -> tuple[StoredName, ...]:
-    """Return the names in the embedded store, sorted."""
-    store = LayoutStore(site.store)
+    """Return the names in the embedded store, sorted; none before the first import."""
+    if not site.store.exists():
+        return ()
+    store = _open_store(site)
     return tuple(
         StoredName(
             name=f"{repository}:{tag}",
@@ -86,7 +91,7 @@ def list_names(site: Site) -> tuple[StoredName, ...]:
 
 def verify_store(site: Site, *, progress: Progress) -> StoreReport:
     """Hash every blob of the embedded store and follow its index."""
-    store = LayoutStore(site.store)
+    store = _open_store(site)
     size = stored_bytes(site.store)
     with progress.phase("verify", size) as advance:
         problems = tuple(
@@ -100,23 +105,36 @@ def verify_store(site: Site, *, progress: Progress) -> StoreReport:
 
 @contextmanager
 def open_catalog(
-    site: Site, path: Path | None, *, code: str | None, progress: Progress
+    site: Site, path: Path | None, *, policy: Policy, code: str | None, progress: Progress
 ) -> Iterator[Catalog]:
     """Yield what may be served: the embedded store, or the bundle at `path` once it is admitted.
 
     Raises RejectedError where the verdict on the bundle is no.
     """
     if path is None:
-        yield StoreCatalog(LayoutStore(site.store))
+        yield StoreCatalog(_open_store(site))
         return
-    with admit_bundle(path, site=site, code=code, progress=progress) as (bundle, admission):
+    with admit_bundle(path, site=site, policy=policy, code=code, progress=progress) as (
+        bundle,
+        admission,
+    ):
         yield BundleCatalog(bundle, admission, Naming().place)
+
+
+def _open_store(site: Site) -> LayoutStore:
+    if not site.store.exists():
+        raise NotFoundError(
+            f"there is no embedded store at {site.store} yet",
+            reason="store-missing",
+            hint="Import a bundle first (airgap import BUNDLE), or name the right --state.",
+        )
+    return LayoutStore(site.store)
 
 
 def parse_address(text: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``; raise UsageError ``address-invalid``."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port) > _MAX_PORT:
+    if not colon or not host or not _PORT.fullmatch(port) or int(port) > _MAX_PORT:
         raise UsageError(
             f"{text!r:.100} is not an address",
             reason="address-invalid",

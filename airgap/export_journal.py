@@ -8,9 +8,10 @@ again before it is believed.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from airgap.errors import FormatError
 from airgap.oci import strict_json
@@ -19,17 +20,18 @@ from airgap.oci.strict_json import Reader
 from airgap.trust.verdict import format_time
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 __all__ = ["ExportJournal", "Undertaking", "read_journal"]
 
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undertaking:
-    """What an export has decided. `created` as RFC 3339; `placed` only where it was interrupted."""
+    """What an interrupted export had decided, and the blobs that it had `placed`."""
 
-    created: str
+    created: datetime
     sequence: int
     inventory: str
     placed: tuple[Digest, ...] = ()
@@ -42,23 +44,18 @@ def read_journal(path: Path) -> Undertaking | None:
         reader = Reader.parse(first, path.name)
         reader.close("created", "sequence", "inventory")
         found = Undertaking(
-            created=reader.text("created"),
+            created=datetime.strptime(reader.text("created"), _TIME).replace(tzinfo=UTC),
             sequence=reader.integer("sequence", least=1),
             inventory=str(reader.digest("inventory")),
         )
-    except (OSError, FormatError):
+    except (OSError, FormatError, ValueError):
         return None
     placed = []
     for line in rest:
         # The last line may be torn: it then names no blob, and that one is fetched again.
         with suppress(FormatError):
             placed.append(Digest.parse(line.decode("ascii", errors="replace")))
-    return Undertaking(
-        created=found.created,
-        sequence=found.sequence,
-        inventory=found.inventory,
-        placed=tuple(placed),
-    )
+    return replace(found, placed=tuple(placed))
 
 
 class ExportJournal:

@@ -52,16 +52,16 @@ def settle_plan(
 
     `created` is the time that was asked for; None goes on with that of `undertaken`, else is now.
     """
-    if undertaken is not None and undertaken.sequence in {
-        edition.number,
-        *edition.numbers.recorded,
-    }:
-        before = datetime.strptime(undertaken.created, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-        if created in {None, before}:
-            same = replace(edition, number=undertaken.sequence)
-            plan = _plan(images, spool, same, before)
-            if str(Digest.of(plan.inventory_bytes)) == undertaken.inventory:
-                return plan, undertaken
+    given = {edition.number, *edition.numbers.recorded}
+    if (
+        undertaken is not None
+        and undertaken.sequence in given
+        and created in {None, undertaken.created}
+    ):
+        same = replace(edition, number=undertaken.sequence)
+        plan = _plan(images, spool, same, undertaken.created)
+        if str(Digest.of(plan.inventory_bytes)) == undertaken.inventory:
+            return plan, undertaken
     moment = created or datetime.now(UTC).replace(microsecond=0)
     return _plan(images, spool, edition, moment), None
 

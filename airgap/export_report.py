@@ -11,9 +11,10 @@ from airgap.oci.manifest import Kind
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from airgap.authority_draft import Tally
     from airgap.resolution import ResolvedImage
 
-__all__ = ["ExportReport", "ExportedImage"]
+__all__ = ["ExportReport", "ExportedImage", "sparse_fate"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +51,18 @@ class ExportedImage:
         }
 
 
+def sparse_fate(image: ResolvedImage) -> str:
+    """Return what becomes of an index without all its children where a registry refuses it."""
+    chosen = {
+        child.digest
+        for child in image.manifest.manifests
+        if child.digest in (image.children or ()) and child.attested is None
+    }
+    if len(chosen) == 1:
+        return "where a registry refuses such an index, its name will stand for the one image"
+    return "a registry that refuses such an index cannot take it"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportReport:
     """What an export ended with; `output` is None for a dry run. Sizes are bytes."""
@@ -65,6 +78,7 @@ class ExportReport:
     reused: int
     disk_free: int
     seconds: float
+    signatures: Tally
     images: tuple[ExportedImage, ...]
     warnings: tuple[str, ...] = ()
 
@@ -83,6 +97,8 @@ class ExportReport:
             "reused": self.reused,
             "diskFree": self.disk_free,
             "seconds": round(self.seconds, 3),
+            "signatures": str(self.signatures),
+            "signaturesWaiting": list(self.signatures.waiting),
             "images": [image.to_json() for image in self.images],
             "warnings": list(self.warnings),
         }

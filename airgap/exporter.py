@@ -11,8 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,7 +21,8 @@ from airgap.composition import find_origins
 from airgap.errors import StoreError, UsageError
 from airgap.export_journal import ExportJournal, read_journal
 from airgap.export_plan import ExportPlan, settle_plan
-from airgap.export_report import ExportedImage, ExportReport
+from airgap.export_report import ExportedImage, ExportReport, sparse_fate
+from airgap.fetching import fetch_blobs
 from airgap.oci.digest import Digest
 from airgap.progress import Progress, Silent
 from airgap.resolution import ResolvedImage, Sources, resolve_images
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airgap.export_journal import Undertaking
-    from airgap.oci.descriptor import Descriptor
     from airgap.request import ExportRequest
     from airgap.stores import Source, StoreOptions
 
@@ -110,9 +108,7 @@ def _write(
     partial = output.with_name(f"{output.name}.partial")
     if undertaken is None:
         partial.unlink(missing_ok=True)
-    _check_space(
-        output.parent, plan.layout.size - (partial.stat().st_size if partial.exists() else 0)
-    )
+    _check_space(output.parent, plan.layout.size - _allocated(partial))
     sizes = {digest: position.size for digest, position in plan.layout.positions.items()}
     with BundleWriter(partial, plan.layout) as writer:
         kept = writer.adopt(undertaken.placed) if undertaken is not None else frozenset()
@@ -127,7 +123,7 @@ def _write(
             missing = [blob for blob in plan.layout.arrangement.body if blob.digest not in kept]
             total = sum(blob.size for blob in missing)
             with progress.phase("copy", total) as advance:
-                _fetch_all(
+                fetch_blobs(
                     missing,
                     origins,
                     writer=writer,
@@ -145,44 +141,6 @@ def _write(
     return total, sum(sizes[digest] for digest in kept)
 
 
-def _fetch_all(
-    blobs: list[Descriptor],
-    origins: Mapping[Digest, Source],
-    *,
-    writer: BundleWriter,
-    journal: ExportJournal,
-    threads: int,
-    advance: Callable[[int], None],
-) -> None:
-    """Fetch, hash and place `blobs`, big ones first; the first error stops the rest."""
-    waiting = deque(sorted(blobs, key=lambda blob: -blob.size))
-    failed = False
-
-    def drain() -> None:
-        nonlocal failed
-        while waiting and not failed:
-            try:
-                blob = waiting.popleft()
-            except IndexError:  # another thread was faster
-                return
-            try:
-                with origins[blob.digest].open_blob(blob) as stream:
-                    writer.place(blob, stream)
-            except BaseException:
-                failed = True
-                raise
-            journal.note(blob.digest)
-            advance(blob.size)
-
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="fetch") as pool:
-        try:
-            for done in as_completed([pool.submit(drain) for _ in range(threads)]):
-                done.result()
-        except BaseException:
-            failed = True
-            raise
-
-
 def _checked_output(job: ExportJob) -> Path | None:
     output = job.output
     if output is None:
@@ -194,12 +152,22 @@ def _checked_output(job: ExportJob) -> Path | None:
         )  # fmt: skip
     if not output.parent.is_dir():
         raise UsageError(f"there is no folder {output.parent}", reason="output-folder-missing")
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder", reason="output-exists", hint="Name a file in it.")
     if output.exists() and not job.force and not job.dry_run:
         raise UsageError(
             f"{output} is there already", reason="output-exists",
             hint="Name another file, or replace it with --force.",
         )  # fmt: skip
     return output
+
+
+def _allocated(path: Path) -> int:
+    """Return how many bytes of disk a file has: its length says little while it has holes."""
+    if not path.exists():
+        return 0
+    status = path.stat()
+    return min(status.st_size, getattr(status, "st_blocks", 0) * 512)
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -251,9 +219,10 @@ def _report(
         reused=reused,
         disk_free=shutil.disk_usage(folder).free,
         seconds=seconds,
+        signatures=plan.draft.tally,
         images=tuple(ExportedImage.of(image) for image in images),
         warnings=tuple(
-            f"{image.request}: only chosen platforms travel; some registries refuse such an index"
+            f"{image.request}: only chosen platforms travel; {sparse_fate(image)}"
             for image in images
             if image.children is not None
         ),

@@ -31,8 +31,9 @@ class ImportReport:
         document = self.verdict.to_json()
         document["dryRun"] = self.dry_run
         if self.delivery is not None:
-            document["names_at_destination"] = {
+            document["namesAtDestination"] = {
                 change.name: {"digest": str(change.new), "change": change.change}
+                | ({"through": change.why} if change.why else {})
                 for change in self.delivery.names
             }
         if self.plan is not None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from airgap.destination import open_place
 from airgap.import_report import ImportReport, loaded_json
-from airgap.judgement import judge_bundle, moment_of, opened_bundle, read_floor
+from airgap.judgement import Terms, judge_bundle, moment_of, opened_bundle, read_floor
 from airgap.ledger.ledger import Ledger, LedgerWriter
 from airgap.ledger.receipts import Receipt, write_receipt
-from airgap.ledger.records import Change, Commit, Intent
+from airgap.ledger.records import Change, Commit, Decision, Intent
 from airgap.loading import Delivery, load, plan_load, prepare
 from airgap.progress import Progress, Silent
 from airgap.stores import StoreOptions
+from airgap.trust.policy import ReadBack
 from airgap.trust.release import RoleMark
 from airgap.trust.verdict import Check
 from airgap.verification import Verification, to_link
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from airgap.bundle.reader import Bundle
     from airgap.oci.naming import NameMap
     from airgap.site import Site
+    from airgap.trust.policy import Policy
 
 __all__ = [
     "ImportJob",
@@ -43,12 +45,19 @@ _LEDGER_WAIT = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportJob:
-    """One import: which bundle, where to, by whose word. `now` is None for the system clock."""
+    """One import: which bundle, where to, by which policy, by whose word.
+
+    `accept_gap` says that a person goes past a gap; `refresh` is a newer timestamp for the bundle;
+    `now` is None for the system clock.
+    """
 
     path: Path
     to: str
     site: Site
+    policy: Policy
     code: str | None = None
+    accept_gap: bool = False
+    refresh: bytes | None = None
     dry_run: bool = False
     repair: bool = False
     maps: tuple[NameMap, ...] = ()
@@ -75,19 +84,27 @@ def import_bundle(job: ImportJob, *, progress: Progress | None = None) -> Import
         if not job.dry_run:
             held = stack.enter_context(Ledger(job.site.state).writing(wait=_LEDGER_WAIT))
         history = held.history if held else Ledger(job.site.state).history()
+        floor = read_floor(bundle, job.site, place)
         verification = judge_bundle(
             bundle,
             site=job.site,
+            terms=Terms(
+                policy=job.policy,
+                now=moment,
+                code=job.code,
+                accept_gap=job.accept_gap,
+                refresh=job.refresh,
+            ),
             history=history,
-            floor=read_floor(bundle, job.site, place),
-            code=job.code,
-            now=moment,
+            floor=floor,
             progress=watching,
             held=held,
         )
         verdict = verification.verdict
         verdict.admit()
-        if verdict.already_current and not job.repair:
+        # The ledger is the site's: another destination of the same site may not have it yet.
+        there = floor is not None and floor.inventory == str(bundle.inventory_digest)
+        if verdict.already_current and there and not job.repair:
             return ImportReport(verdict=verdict, dry_run=job.dry_run)
         delivery = prepare(bundle, place.store, title=place.title, naming=place.naming)
         if held is None:
@@ -116,18 +133,28 @@ def _load(
             sequence=inventory.sequence,
             inventory=bundle.inventory_digest,
             at=now,
-            destination=delivery.title,
+            destination=job.to,
             changes=tuple(
                 Change(name=change.name, old=change.old, new=change.new) for change in delivery.tags
             ),
         )
     )
     admission = verification.verdict.admit()
-    loaded = load(bundle, delivery, admission, threads=job.concurrency, progress=progress)
+    loaded = load(
+        bundle,
+        delivery,
+        admission,
+        threads=job.concurrency,
+        read_back="existing" if job.policy.read_back.value is ReadBack.MANIFESTS else "always",
+        progress=progress,
+    )
+    delivery = delivery.after(loaded)
     document = verification.verdict.to_json()
-    document["destination"] = delivery.title
+    document["destination"] = job.to
     document["loaded"] = loaded_json(loaded)
     document["loadedNames"] = {change.name: str(change.new) for change in delivery.names}
+    if delivery.reasons:
+        document["loadedThrough"] = delivery.reasons
     receipt = write_receipt(
         job.site.state, document, stream=inventory.stream, sequence=inventory.sequence
     )
@@ -149,7 +176,7 @@ def _commit(bundle: Bundle, verification: Verification, receipt: Receipt, now: d
         (
             finding.sentence
             for finding in verification.verdict.of(Check.SEQUENCE)
-            if finding.reason == "first-bundle"
+            if finding.reason in {"first-bundle", "bootstrap-waived"}
         ),
         "",
     )
@@ -169,4 +196,9 @@ def _commit(bundle: Bundle, verification: Verification, receipt: Receipt, now: d
         base=to_link(inventory.base),
         receipt=receipt.path.name,
         freshness=first,
+        decisions=tuple(
+            Decision(reason=finding.reason, sentence=finding.sentence)
+            for finding in verification.verdict.findings
+            if finding.on_record
+        ),
     )

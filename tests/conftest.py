@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# A machine may be slow or busy; a test that depends on time would say so and not what is wrong.
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOOLS = Path(os.environ.get("AIRGAP_TOOLS", REPOSITORY / ".tools" / "bin"))

@@ -146,6 +146,17 @@ def test_values_and_judgement_do_no_io(package: str) -> None:
     assert wrong == []
 
 
+def test_nothing_needs_the_conformance_programs() -> None:
+    wrong = [
+        module.name
+        for module in MODULES
+        if module.package != "conformance"
+        and any(name.startswith("airgap.conformance") for name in module.imports())
+    ]
+    assert _of("conformance")
+    assert wrong == []
+
+
 def test_each_heavy_library_has_one_place() -> None:
     wrong = []
     for module in MODULES:

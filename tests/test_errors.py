@@ -29,7 +29,7 @@ CLASSES = [getattr(errors, name) for name in EXIT_CODES]
 
 
 def test_the_tree_is_the_one_of_the_architecture() -> None:
-    assert {*EXIT_CODES, "safe"} == set(errors.__all__)
+    assert {*EXIT_CODES, "is_hidden", "safe"} == set(errors.__all__)
     for kind in CLASSES:
         assert issubclass(kind, AirgapError)
         assert kind.exit_code == EXIT_CODES[kind.__name__]

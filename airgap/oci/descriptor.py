@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from airgap.errors import FormatError, IntegrityError, UsageError
 from airgap.oci.digest import Digest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airgap.oci.strict_json import JsonObject, Reader
 
-__all__ = ["ByteStream", "Descriptor", "Platform", "VerifyingReader"]
+__all__ = ["ByteStream", "Descriptor", "Filling", "Platform", "VerifyingReader"]
 
 _MEDIA_TYPE: Final = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}", re.ASCII
@@ -37,6 +37,15 @@ class ByteStream(Protocol):
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes; an empty answer is the end."""
+        ...
+
+
+@runtime_checkable
+class Filling(Protocol):
+    """A stream that fills a buffer which is used again, instead of making each piece anew."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill `buffer` from its start; return how many bytes are in it, 0 at the end."""
         ...
 
 
@@ -136,6 +145,13 @@ class Descriptor:
                 f"{path} is not the content of {self.digest}", reason="descriptor-data-mismatch"
             )
 
+    @property
+    def attested(self) -> str | None:
+        """The digest that this child of an index is an attestation about, as BuildKit marks it."""
+        if self.annotations.get("vnd.docker.reference.type") != "attestation-manifest":
+            return None
+        return self.annotations.get("vnd.docker.reference.digest", "")
+
     def to_json(self) -> JsonObject:
         """Return mediaType, digest and size: what identifies the content."""
         return {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
@@ -162,10 +178,22 @@ class VerifyingReader:
     def __init__(self, stream: ByteStream, descriptor: Descriptor, what: str | None = None) -> None:
         self.descriptor = descriptor
         self._stream = stream
+        self._filling = stream if isinstance(stream, Filling) else None
         self._what = what or str(descriptor.digest)
         self._hash = hashlib.sha256()
         self._seen = 0
         self._done = False
+
+    @classmethod
+    def of(cls, stream: ByteStream, descriptor: Descriptor) -> VerifyingReader:
+        """Return `stream` if it verifies this very content itself, else a reader around it."""
+        if (
+            isinstance(stream, VerifyingReader)
+            and stream.descriptor.digest == descriptor.digest
+            and stream.descriptor.size == descriptor.size
+        ):
+            return stream
+        return cls(stream, descriptor)
 
     def read(self, size: int = -1, /) -> bytes:
         """Return at most `size` bytes (all that is left, if negative)."""
@@ -173,9 +201,33 @@ class VerifyingReader:
             return b"".join(iter(lambda: self.read(1 << 20), b""))
         if self._done or size == 0:
             return b""
-        left = self.descriptor.size - self._seen
-        # One byte more than is left is asked for: a stream that goes on is found out here.
-        data = self._stream.read(min(size, max(left, 0) + 1))
+        data = self._stream.read(min(size, self._wanted()))
+        self._account(data)
+        return data
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill `buffer` from its start and return how many bytes are in it; 0 is the end.
+
+        What `read` does, without a new object for each piece where the stream can fill a buffer.
+        What stands in `buffer` counts only once this has returned.
+        """
+        if self._done or not buffer:
+            return 0
+        view = buffer[: self._wanted()]
+        if self._filling is not None:
+            count = self._filling.readinto(view)
+            self._account(view[:count])
+            return count
+        data = self._stream.read(len(view))
+        self._account(data)
+        view[: len(data)] = data
+        return len(data)
+
+    def _wanted(self) -> int:
+        # One byte more than is left is asked for: a stream that goes on is found out.
+        return max(self.descriptor.size - self._seen, 0) + 1
+
+    def _account(self, data: bytes | memoryview) -> None:
         self._seen += len(data)
         if self._seen > self.descriptor.size:
             raise IntegrityError(
@@ -187,7 +239,6 @@ class VerifyingReader:
             self._check_digest()
         if not data:
             self._finish()
-        return data
 
     def _check_digest(self) -> None:
         if self._hash.hexdigest() != self.descriptor.digest.hex:

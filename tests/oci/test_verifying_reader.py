@@ -20,9 +20,16 @@ def _descriptor(content: bytes) -> Descriptor:
     )
 
 
-def _drain(reader: VerifyingReader, sizes: list[int]) -> bytes:
+def _drain(reader: VerifyingReader, sizes: list[int], *, filling: bool = False) -> bytes:
     """Read with these sizes, again and again, until the end; a size of 0 is no end."""
     parts = []
+    buffer = memoryview(bytearray(64))
+    while filling:
+        for size in [*(abs(size) % 65 for size in sizes), 7]:
+            count = reader.readinto(buffer[:size])
+            parts.append(bytes(buffer[:count]))
+            if not count and size != 0:
+                return b"".join(parts)
     while True:
         for size in [*sizes, 7]:
             part = reader.read(size)
@@ -38,19 +45,32 @@ class _Trickle(io.BytesIO):
         return super().read(min(3, size) if size and size > 0 else size)
 
 
-@given(st.binary(max_size=100), _SIZES, st.booleans())
+class _Plain:
+    """A stream that fills no buffer."""
+
+    def __init__(self, content: bytes) -> None:
+        self._stream = io.BytesIO(content)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._stream.read(size)
+
+
+_STREAMS = st.sampled_from([io.BytesIO, _Trickle, _Plain])
+
+
+@given(st.binary(max_size=100), _SIZES, _STREAMS, st.booleans())
 def test_the_right_bytes_come_through_whatever_is_asked_for(
-    content: bytes, sizes: list[int], short: bool
+    content: bytes, sizes: list[int], stream: type[_Plain], filling: bool
 ) -> None:
-    stream = _Trickle(content) if short else io.BytesIO(content)
-    reader = VerifyingReader(stream, _descriptor(content))
-    assert _drain(reader, sizes) == content
+    reader = VerifyingReader(stream(content), _descriptor(content))
+    assert _drain(reader, sizes, filling=filling) == content
     assert reader.read() == reader.read(5) == b""
+    assert reader.readinto(memoryview(bytearray(5))) == 0
 
 
-@given(st.binary(max_size=100), _SIZES, st.data(), st.booleans())
+@given(st.binary(max_size=100), _SIZES, st.data(), _STREAMS, st.booleans())
 def test_other_bytes_never_come_through(
-    content: bytes, sizes: list[int], draw: st.DataObject, short: bool
+    content: bytes, sizes: list[int], draw: st.DataObject, stream: type[_Plain], filling: bool
 ) -> None:
     other = draw.draw(
         st.binary(max_size=120)
@@ -58,13 +78,12 @@ def test_other_bytes_never_come_through(
         | st.binary(min_size=1, max_size=9).map(lambda more: content + more)
         | st.integers(0, max(8 * len(content) - 1, 0)).map(lambda bit: _flip(content, bit))
     )
-    stream = _Trickle(other) if short else io.BytesIO(other)
-    reader = VerifyingReader(stream, _descriptor(content))
+    reader = VerifyingReader(stream(other), _descriptor(content))
     if other == content:
-        assert _drain(reader, sizes) == content
+        assert _drain(reader, sizes, filling=filling) == content
         return
     with pytest.raises(IntegrityError) as caught:
-        _drain(reader, sizes)
+        _drain(reader, sizes, filling=filling)
     assert caught.value.reason in {"descriptor-size-mismatch", "blob-digest-mismatch"}
     with pytest.raises(IntegrityError):  # and it stays so
         reader.read()

@@ -80,15 +80,24 @@ def find_registry(kind: str) -> str | None:
 
 @contextmanager
 def start_registry(
-    program: str, folder: Path, *, kind: str, tls: bool = False, auth: bool = False
+    program: str,
+    folder: Path,
+    *,
+    kind: str,
+    tls: bool = False,
+    auth: bool = False,
+    sparse: bool = False,
 ) -> Iterator[RegistryProcess]:
-    """Run the registry `program`, whose files are all below `folder`, until the context ends."""
+    """Run the registry `program`, whose files are all below `folder`, until the context ends.
+
+    With `sparse`, Distribution 3 takes indexes some of whose children it has not.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for attempt in range(1, _STARTS + 1):
         registry = _describe(folder, kind, tls=tls, auth=auth)
         with registry.log.open("ab") as log:
             process = subprocess.Popen(
-                [program, "serve", str(_configure(folder, registry))],
+                [program, "serve", str(_configure(folder, registry, sparse=sparse))],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -136,7 +145,7 @@ def _make_certificate(folder: Path) -> Path:
     return folder / "ca.pem"
 
 
-def _configure(folder: Path, registry: RegistryProcess) -> Path:
+def _configure(folder: Path, registry: RegistryProcess, *, sparse: bool) -> Path:
     # JSON is YAML, and quotes whatever a path may hold.
     http: dict[str, object] = {"addr": registry.host, "secret": "for tests"}
     if registry.ca_file is not None:
@@ -153,6 +162,8 @@ def _configure(folder: Path, registry: RegistryProcess) -> Path:
         },
         "http": http,
     }
+    if sparse:
+        document["validation"] = {"manifests": {"indexes": {"platforms": "none"}}}
     if registry.username is not None:
         (folder / "htpasswd").write_text(_HTPASSWD)
         document["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
