@@ -15,6 +15,7 @@ from airgap.bundle.medium import Medium
 from airgap.bundle.reader import open_bundle
 from airgap.bundle.writer import BundleWriter
 from airgap.errors import FormatError, IntegrityError, StoreError, UsageError
+from airgap.oci.descriptor import VerifyingReader
 from airgap.oci.digest import Digest
 from tests.bundle import samples
 from tests.bundle.samples import Recipe, inventory
@@ -51,6 +52,19 @@ def test_many_threads_place_in_any_order(tmp_path: Path) -> None:
         finish(writer, recipe, layout)
     assert (tmp_path / "many.tar").read_bytes() == expected
     assert len(expected) == layout.size
+
+
+def test_a_reader_that_was_begun_elsewhere_places_nothing(tmp_path: Path) -> None:
+    recipe = samples.smallest()
+    layout = recipe.layout()
+    layer = layout.arrangement.body[-1]
+    begun = VerifyingReader(io.BytesIO(recipe.shelf.blobs[layer.digest]), layer)
+    begun.read(1)
+    with BundleWriter(tmp_path / "bundle.tar", layout) as writer:
+        with pytest.raises(IntegrityError, match="ended after") as caught:
+            writer.place(layer, begun)
+        assert caught.value.reason == "descriptor-size-mismatch"
+        assert layer.digest not in writer.placed
 
 
 def test_a_blob_that_is_not_what_it_should_be_is_not_placed(tmp_path: Path) -> None:
